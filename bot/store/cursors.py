@@ -1,6 +1,6 @@
 """How far each polled source (a channel account or a desk) has been read, and who reads it now."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, Update, or_, select, update
 
@@ -46,3 +46,15 @@ def release(db: Connection, source: str, token: int) -> None:
 
 def _mine(source: str, token: int) -> Update:
     return update(cursor).where(cursor.c.source == source, cursor.c.lease_token == token)
+
+
+def heard_at(db: Connection, source: str) -> datetime | None:
+    """When this source last answered; None when it was never read."""
+    found = db.scalar(select(cursor.c.updated_at).where(cursor.c.source == source, cursor.c.position != ""))
+    return found if isinstance(found, datetime) else None
+
+
+def heard_at(db: Connection, source: str) -> datetime | None:
+    """When the source last answered; None when it never has."""
+    row = db.execute(select(cursor.c.updated_at).where(cursor.c.source == source, cursor.c.position != "")).first()
+    return row.updated_at if row else None

@@ -1,0 +1,180 @@
+"""Settings -> live objects: the only place that says create_engine, Redis, Rasa or a channel's name."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bot import channels as channel_files
+from bot.bell import Bell
+from bot.blobs import Blobs, SqlBlobs
+from bot.channel import Account, Channel
+from bot.commands import Commands
+from bot.complaint import Complaints
+from bot.conversation import Ownership
+from bot.desk import Desk
+from bot.desks import DESKS
+from bot.dialogue import Dialogue, Rasa
+from bot.hours import Calendar
+from bot.inbox import Inbox
+from bot.limiter import Limiter
+from bot.live import Live
+from bot.media import Media
+from bot.sealing import Seal
+from bot.sender import Sender
+from bot.settings import Settings
+from bot.store import accounts as account_store
+from bot.store.accounts import AccountRow
+from bot.store.database import Database
+from bot.texts import Texts
+from bot.ticketing import Ticketing
+from bot.users import Users
+from bot.worker import Limits, Turns
+
+MAIN = "main"  # slug of the first account of each kind
+_NO_RASA = "http://127.0.0.1:9"  # the discard port: refuses, which the worker takes as "Rasa is down"
+
+
+class LiveChannels(Mapping[int, Channel]):
+    """Account id -> channel, each made when it is first needed."""
+
+    def __init__(self, accounts: Mapping[int, Account]) -> None:
+        self._accounts = accounts
+        self._made: dict[int, Channel] = {}
+
+    def __getitem__(self, account_id: int) -> Channel:
+        if account_id not in self._made:
+            account = self._accounts[account_id]
+            self._made[account_id] = channel_files.CHANNELS[account.kind](account)
+        return self._made[account_id]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._accounts)
+
+    def __len__(self) -> int:
+        return len(self._accounts)
+
+    def close(self) -> None:
+        for channel in self._made.values():
+            channel.close()
+
+
+@dataclass(frozen=True)
+class Product:
+    """Everything that a door, the worker or the poller works with."""
+
+    settings: Settings
+    database: Database
+    bell: Bell
+    texts: Texts
+    calendar: Calendar
+    seal: Seal
+    accounts: Mapping[tuple[str, str], Account]
+    channels: LiveChannels
+    desk: Desk
+    dialogue: Dialogue
+    blobs: Blobs
+    limiter: Limiter
+    inbox: Inbox
+    ownership: Ownership
+    complaints: Complaints
+    people: Users
+    live: Live
+    commands: Commands
+
+    def turns(self) -> Turns:
+        """A worker thread's hands."""
+        return Turns(
+            self.database,
+            self.bell,
+            self.dialogue,
+            self.commands,
+            Media(self.database, self.blobs, self.channels),
+            self.calendar,
+            Limits(self.settings.lease_seconds, self.settings.rasa_patience, str(self.settings.timezone)),
+        )
+
+    def sender(self) -> Sender:
+        return Sender(self.database, self.bell, self.texts, self.channels)
+
+    def ticketing(self) -> Ticketing:
+        return Ticketing(self.database, self.desk)
+
+    def close(self) -> None:
+        self.live.close()
+        self.channels.close()
+        self.dialogue.close()
+        self.bell.close()
+        self.database.close()
+
+
+def texts(settings: Settings) -> Texts:
+    return Texts(settings.timezone, {"zh": settings.operator_zh, "en": settings.operator_en})
+
+
+def build(settings: Settings, *, dialogue: Dialogue | None = None, desk: Desk | None = None) -> Product:
+    """Needs a migrated database. `dialogue` and `desk` are given by tests; else Rasa and the local desk."""
+    database = Database(settings.database_url)
+    bell = Bell(settings.redis_url)
+    seal = Seal(settings.secret_key)
+    calendar = Calendar.parse(settings.hours, settings.timezone)
+    within = timedelta(minutes=settings.callback_within_minutes)
+    accounts = seed_accounts(database, seal, settings)
+    desk = desk or DESKS["local"](database)
+    complaints = Complaints(database, bell, seal, desk, settings.statutory_days)
+    return Product(
+        settings=settings,
+        database=database,
+        bell=bell,
+        texts=texts(settings),
+        calendar=calendar,
+        seal=seal,
+        accounts={(account.kind, account.slug): account for account in accounts.values()},
+        channels=LiveChannels(accounts),
+        desk=desk,
+        dialogue=dialogue or Rasa(settings.rasa_url or _NO_RASA, settings.turn_timeout),
+        blobs=SqlBlobs(database),
+        limiter=Limiter(settings.redis_url),
+        inbox=Inbox(database, bell, calendar, seal, within),
+        ownership=Ownership(database, bell),
+        complaints=complaints,
+        people=Users(database, settings, seal),
+        live=Live(database, bell),
+        commands=Commands(complaints, calendar, within),
+    )
+
+
+def seed_accounts(database: Database, seal: Seal, settings: Settings) -> dict[int, Account]:
+    """All accounts by id. The environment seeds, and later updates, the first account of a kind only."""
+    with database.write() as db:
+        account_store.seed(db, "screen", MAIN, settings={}, secret=_sealed(seal, ""))
+        account_store.seed(db, "webchat", MAIN, settings={}, secret=_sealed(seal, ""))
+        if settings.telegram_token:
+            _seed_telegram(db, seal, settings)
+        return {row.id: _opened(seal, row) for row in account_store.all_accounts(db)}
+
+
+def _seed_telegram(db: account_store.Connection, seal: Seal, settings: Settings) -> None:
+    wanted = {
+        "api_url": settings.telegram_api_url,
+        "mode": settings.telegram_mode,
+        "public_url": settings.public_url,
+        "webhook_secret": settings.telegram_webhook_secret or seal.digest("telegram webhook", settings.telegram_token),
+    }
+    row = account_store.seed(
+        db, "telegram", MAIN, settings=wanted, secret=_sealed(seal, settings.telegram_token)
+    )
+    if dict(row.settings) != wanted or seal.open(bytes.fromhex(row.secret)) != settings.telegram_token:
+        account_store.replace_settings(
+            db, row.id, settings=wanted, secret=_sealed(seal, settings.telegram_token)
+        )
+
+
+def _sealed(seal: Seal, secret: str) -> str:
+    return seal.seal(secret).hex()
+
+
+def _opened(seal: Seal, row: AccountRow) -> Account:
+    previous = seal.open(bytes.fromhex(row.previous_secret)) if row.previous_secret else ""
+    return Account(
+        row.id, row.kind, row.slug, seal.open(bytes.fromhex(row.secret)), previous, dict(row.settings)
+    )

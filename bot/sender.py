@@ -1,0 +1,239 @@
+"""Sends what is due, in order per conversation, and settles each row's fate."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection
+
+from bot import facts, outbox
+from bot.bell import Bell
+from bot.channel import SEND_DEADLINE, Channel
+from bot.errors import SendFailed, SendUncertain, Throttled
+from bot.message import Button, Outgoing
+from bot.splitting import split
+from bot.store import conversations, people
+from bot.store import outbox as store
+from bot.store.conversations import Conversation
+from bot.store.database import Database
+from bot.store.outbox import OutboxRow
+from bot.texts import Texts
+
+log = structlog.get_logger()
+
+LEASE = SEND_DEADLINE * 3  # seconds; a live sender is always faster than this
+ROWS_PER_LEASE = 20
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A row that was flipped to `sending`, rendered and split for its channel."""
+
+    row: OutboxRow
+    channel: Channel
+    recipient: str
+    text: str
+    pieces: list[str]
+    buttons: tuple[Button, ...]
+
+
+def labelled(texts: Texts, row: OutboxRow, language: str) -> tuple[Button, ...]:
+    """The row's buttons with their wire payloads: literal for `human` and `stop_waiting`, else row and place."""
+    return tuple(
+        Button(
+            spec["payload"] if spec["payload"] in ("human", "stop_waiting") else f"{row.id}.{index}",
+            texts.render(spec["key"], language),
+        )
+        for index, spec in enumerate(row.buttons)
+    )
+
+
+def words(texts: Texts, row: OutboxRow, language: str) -> str:
+    """What the row says: an agent's words, what was sent, or the text key rendered now."""
+    if row.text or not row.text_key:
+        return row.text
+    args = dict(row.args)
+    if "state" in args and "next" not in args:
+        args["next"] = texts.render(f"next.{args['state']}", language)
+    return texts.render(row.text_key, language, **args)
+
+
+class Sender:
+    """One thread's sender. `channels` maps account ids to live channels."""
+
+    def __init__(self, database: Database, bell: Bell, texts: Texts, channels: Mapping[int, Channel]) -> None:
+        self._database = database
+        self._bell = bell
+        self._texts = texts
+        self._channels = channels
+
+    def send_once(self) -> bool:
+        """Sends for the conversation that has waited longest; False when nothing was due."""
+        with self._database.write() as db:
+            leased = conversations.claim_sending(db, LEASE)
+            if leased is not None:
+                self._settle_orphans(db, leased)
+        if leased is None:
+            return False
+        for _ in range(ROWS_PER_LEASE):
+            if not self._step(leased):
+                break
+        self._give_back(leased)
+        self._bell.ring("live")
+        return True
+
+    def _settle_orphans(self, db: Connection, leased: Conversation) -> None:
+        """Whoever was sending before us died on the way: nobody knows whether it arrived."""
+        for row in store.in_state(db, leased.id, "sending"):
+            outbox.uncertain(db, row, "sender died")
+
+    def _give_back(self, leased: Conversation) -> None:
+        with self._database.write() as db:
+            conversations.lock(db, leased.id)
+            waiting = store.waiting(db, leased.id)
+            due = min((row.due_at for row in waiting[:1]), default=None)
+            conversations.release_sending(db, leased.id, leased.send_lease_token, due)
+
+    def _step(self, leased: Conversation) -> bool:
+        """Handles the first waiting row; False when there is nothing more to do now."""
+        with self._database.write() as db:
+            current = conversations.lock(db, leased.id)
+            if not conversations.holds_sending(db, leased.id, leased.send_lease_token):
+                return False
+            rows = outbox.repeats_first(db, leased.id, store.waiting(db, leased.id))
+            if not rows or rows[0].due_at > conversations.now(db):
+                return False
+            letter = self._prepare(db, current, rows[0])
+        if letter is not None:
+            self._carry(letter)
+        return True
+
+    def _prepare(self, db: Connection, current: Conversation, row: OutboxRow) -> Letter | None:
+        """Decides the row's fate at this instant; a Letter if it has to travel."""
+        fate = outbox.fate(row, current)
+        if fate != "sent":
+            reason = "agent" if fate == "held" else f"{current.state}"
+            store.settle(db, row.id, row.state, state=fate, reason=reason)
+            return None
+        channel = self._channels[current.account_id]
+        try:
+            text = words(self._texts, row, current.language)
+        except KeyError as missing:
+            self._bury(db, row, row.state, f"no text {missing}")
+            return None
+        if channel.capabilities.pulled:
+            self._publish(db, current, row, text)
+            return None
+        store.settle(
+            db,
+            row.id,
+            row.state,
+            state="sending",
+            attempts=row.attempts + 1,
+            sending_at=conversations.now(db),
+            text=text,
+        )
+        identity = people.identity_by_id(db, current.identity_id)
+        capabilities = channel.capabilities
+        return Letter(
+            row,
+            channel,
+            identity.external_id,
+            text,
+            split(text, capabilities.text_limit, capabilities.counted_in),
+            labelled(self._texts, row, current.language),
+        )
+
+    def _publish(self, db: Connection, current: Conversation, row: OutboxRow, text: str) -> None:
+        """Pulled channels: the message is sent when it has its number in the stream."""
+        store.settle(
+            db,
+            row.id,
+            row.state,
+            state="sent",
+            text=text,
+            stream=current.next_stream,
+            sent_at=conversations.now(db),
+        )
+        conversations.change(db, current.id, next_stream=current.next_stream + 1)
+        self._record_sent(db, row)
+
+    def _record_sent(self, db: Connection, row: OutboxRow) -> None:
+        facts.record(
+            db, "outbox.sent", conversation_id=row.conversation_id, outbox=row.id, class_=row.class_, topic=row.topic
+        )
+
+    def _carry(self, letter: Letter) -> None:
+        """The outside call, without a transaction; one piece after the other."""
+        sent_id = ""
+        for index in range(letter.row.pieces_sent, len(letter.pieces)):
+            last = index == len(letter.pieces) - 1
+            outgoing = Outgoing(
+                letter.recipient,
+                letter.pieces[index],
+                letter.buttons if last else (),
+                key=f"{letter.row.key}.{letter.row.part}.{index}",
+            )
+            try:
+                sent_id = letter.channel.send(outgoing).platform_id
+            except Throttled as pause:
+                return self._retry(letter.row, index, pause.retry_after, "throttled")
+            except SendFailed as failure:
+                return self._failed(letter.row, index, failure)
+            except SendUncertain as doubt:
+                return self._doubt(letter.row, index, str(doubt))
+            except Exception as surprise:  # a channel's bug must not stop the others; it may have arrived
+                log.error("send broke", outbox=letter.row.id, error=type(surprise).__name__)
+                return self._doubt(letter.row, index, type(surprise).__name__)
+            self._progress(letter.row, index + 1)
+        self._sent(letter.row, sent_id)
+
+    def _progress(self, row: OutboxRow, pieces: int) -> None:
+        with self._database.write() as db:
+            store.settle(db, row.id, "sending", pieces_sent=pieces)
+
+    def _sent(self, row: OutboxRow, platform_id: str) -> None:
+        with self._database.write() as db:
+            values = {"state": "sent", "platform_id": platform_id[:128], "sent_at": conversations.now(db)}
+            done = store.settle(db, row.id, "sending", **values)
+            # Another process gave us up for dead, yet the platform did take it: what is known beats the doubt.
+            if done or store.settle(db, row.id, "uncertain", **values):
+                self._record_sent(db, row)
+
+    def _retry(self, row: OutboxRow, pieces: int, seconds: float, reason: str) -> None:
+        with self._database.write() as db:
+            clock = conversations.now(db)
+            if clock - row.created_at > outbox.GIVE_UP_AFTER:
+                return self._bury(db, row, "sending", "gave up after 24 h")
+            store.settle(
+                db,
+                row.id,
+                "sending",
+                state="retry",
+                reason=reason[:64],
+                pieces_sent=pieces,
+                due_at=_later(clock, seconds),
+            )
+
+    def _failed(self, row: OutboxRow, pieces: int, failure: SendFailed) -> None:
+        if not failure.permanent:
+            pause = outbox.pause_before_retry(row.attempts + 1)
+            return self._retry(row, pieces, pause * random.uniform(0.5, 1.0), str(failure))  # noqa: S311 - jitter
+        with self._database.write() as db:
+            self._bury(db, row, "sending", str(failure))
+
+    def _bury(self, db: Connection, row: OutboxRow, expected: str, reason: str) -> None:
+        if store.settle(db, row.id, expected, state="dead", reason=reason[:64]):
+            facts.record(db, "outbox.dead", conversation_id=row.conversation_id, outbox=row.id, class_=row.class_)
+
+    def _doubt(self, row: OutboxRow, pieces: int, reason: str) -> None:
+        with self._database.write() as db:
+            store.settle(db, row.id, "sending", pieces_sent=pieces)
+            outbox.uncertain(db, row, reason)
+            conversations.wake_sender(db, row.conversation_id)
+
+
+def _later(clock: datetime, seconds: float) -> datetime:
+    return clock + timedelta(seconds=seconds)

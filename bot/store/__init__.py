@@ -1,0 +1,1 @@
+"""The tables and the questions that we ask them, one file per subject."""

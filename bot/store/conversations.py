@@ -1,0 +1,322 @@
+"""Conversations: one lifelong row per identity, its leases, and the stretches it went through."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    and_,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from bot.store.schema import Id, UtcTime, db_now, metadata
+from bot.store.sql import inserted_id, locked
+
+conversation = Table(
+    "conversation",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("identity_id", Id, ForeignKey("identity.id"), nullable=False, unique=True),
+    Column("account_id", Id, ForeignKey("channel_account.id"), nullable=False),
+    Column("state", String(16), nullable=False),  # bot, queued, agent, closed
+    Column("owner_id", Id, ForeignKey("app_user.id")),
+    Column("epoch", Integer, nullable=False),
+    Column("next_sequence", Integer, nullable=False),
+    Column("next_stream", Integer, nullable=False),  # numbers of what was sent, for pulled channels
+    Column("language", String(2), nullable=False),
+    Column("dialogue", JSON, nullable=False),  # Rasa's state, opaque to us
+    Column("question", JSON),  # the reply that asked the open question: repeated after an agent's stretch
+    Column("queued_at", UtcTime),
+    Column("queue_reason", String(32)),
+    Column("last_inbound_at", UtcTime),
+    Column("work_at", UtcTime),  # when a turn or a download is due; null: nothing to do
+    Column("lease_until", UtcTime),
+    Column("lease_token", Integer, nullable=False),
+    Column("send_at", UtcTime),  # when something in the outbox is due
+    Column("send_lease_until", UtcTime),
+    Column("send_lease_token", Integer, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+    CheckConstraint("state IN ('bot', 'queued', 'agent', 'closed')", name="state"),
+    CheckConstraint("(state = 'agent') = (owner_id IS NOT NULL)", name="owner"),
+    Index("ix_conversation_work", "work_at"),
+    Index("ix_conversation_send", "send_at"),
+    Index("ix_conversation_queue", "state", "queued_at"),
+)
+
+# One stretch of a conversation with one answerer.
+episode = Table(
+    "episode",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("conversation_id", Id, ForeignKey("conversation.id"), nullable=False, index=True),
+    Column("epoch", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("owner_id", Id),
+    Column("reason", String(64), nullable=False),
+    Column("started_at", UtcTime, nullable=False),
+    Column("first_sequence", Integer, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A conversation as it was when read; `epoch` tells whether it still is."""
+
+    id: int
+    identity_id: int
+    account_id: int
+    state: str
+    owner_id: int | None
+    epoch: int
+    next_sequence: int
+    next_stream: int
+    language: str
+    dialogue: Mapping[str, Any]
+    question: Mapping[str, Any] | None
+    queued_at: datetime | None
+    queue_reason: str | None
+    last_inbound_at: datetime | None
+    work_at: datetime | None
+    lease_token: int
+    send_at: datetime | None
+    send_lease_token: int
+    created_at: datetime
+
+
+_COLUMNS = [conversation.c[name] for name in Conversation.__dataclass_fields__]
+
+
+def _row(row: Any) -> Conversation:
+    return Conversation(**row._mapping)
+
+
+def ensure(db: Connection, identity_id: int, account_id: int, language: str) -> Conversation:
+    """The identity's conversation, locked; made with the bot answering if there is none."""
+    made = inserted_id(
+        db,
+        conversation,
+        identity_id=identity_id,
+        account_id=account_id,
+        state="bot",
+        epoch=1,
+        next_sequence=1,
+        next_stream=1,
+        language=language,
+        dialogue={},
+        lease_token=0,
+        send_lease_token=0,
+        created_at=db_now(),
+    )
+    row = db.execute(locked(select(*_COLUMNS).where(conversation.c.identity_id == identity_id))).one()
+    if made is not None:
+        add_episode(db, _row(row), "first contact")
+    return _row(row)
+
+
+def read(db: Connection, conversation_id: int) -> Conversation | None:
+    row = db.execute(select(*_COLUMNS).where(conversation.c.id == conversation_id)).first()
+    return _row(row) if row else None
+
+
+def lock(db: Connection, conversation_id: int) -> Conversation:
+    """The conversation, locked until the transaction ends. Raises NoResultFound for an unknown id."""
+    return _row(db.execute(locked(select(*_COLUMNS).where(conversation.c.id == conversation_id))).one())
+
+
+def of_identity(db: Connection, identity_id: int) -> Conversation | None:
+    row = db.execute(select(*_COLUMNS).where(conversation.c.identity_id == identity_id)).first()
+    return _row(row) if row else None
+
+
+def change(db: Connection, conversation_id: int, **values: Any) -> None:
+    """Sets columns of a conversation that this transaction has locked."""
+    db.execute(update(conversation).where(conversation.c.id == conversation_id).values(**values))
+
+
+def move(db: Connection, conversation_id: int, seen_epoch: int, **values: Any) -> bool:
+    """Compare-and-set on the epoch, which it bumps; False when someone else was faster."""
+    done = db.execute(
+        update(conversation)
+        .where(conversation.c.id == conversation_id, conversation.c.epoch == seen_epoch)
+        .values(epoch=seen_epoch + 1, **values)
+    )
+    return done.rowcount == 1
+
+
+def add_episode(db: Connection, now_is: Conversation, reason: str) -> None:
+    db.execute(
+        insert(episode).values(
+            conversation_id=now_is.id,
+            epoch=now_is.epoch,
+            state=now_is.state,
+            owner_id=now_is.owner_id,
+            reason=reason,
+            started_at=db_now(),
+            first_sequence=now_is.next_sequence,
+        )
+    )
+
+
+def episodes(db: Connection, conversation_id: int) -> list[tuple[str, str, datetime]]:
+    """(state, reason, started_at), oldest first."""
+    rows = db.execute(select(episode).where(episode.c.conversation_id == conversation_id).order_by(episode.c.id))
+    return [(row.state, row.reason, row.started_at) for row in rows]
+
+
+def wake(db: Connection, conversation_id: int, at: datetime | None = None) -> None:
+    """Work is due at `at` (now by default), unless it is due earlier already."""
+    when = at if at is not None else now(db)
+    db.execute(
+        update(conversation)
+        .where(
+            conversation.c.id == conversation_id,
+            or_(conversation.c.work_at.is_(None), conversation.c.work_at > when),
+        )
+        .values(work_at=when)
+    )
+
+
+def wake_sender(db: Connection, conversation_id: int, at: datetime | None = None) -> None:
+    """Something to send is due at `at` (now by default), unless it is due earlier already."""
+    when = at if at is not None else now(db)
+    db.execute(
+        update(conversation)
+        .where(
+            conversation.c.id == conversation_id,
+            or_(conversation.c.send_at.is_(None), conversation.c.send_at > when),
+        )
+        .values(send_at=when)
+    )
+
+
+def now(db: Connection) -> datetime:
+    """The database's clock: the only one that leases are measured by."""
+    found = db.scalar(select(db_now()))
+    assert found is not None  # noqa: S101 - the clock always answers
+    return found
+
+
+def claim_work(db: Connection, seconds: float) -> Conversation | None:
+    """Leases the conversation that has waited longest for a turn; None when nobody waits."""
+    return _claim(db, seconds, "work_at", "lease_until", "lease_token")
+
+
+def claim_sending(db: Connection, seconds: float) -> Conversation | None:
+    """Leases the conversation whose outgoing messages have waited longest."""
+    return _claim(db, seconds, "send_at", "send_lease_until", "send_lease_token")
+
+
+def _claim(db: Connection, seconds: float, due: str, until: str, token: str) -> Conversation | None:
+    c = conversation.c
+    clock = now(db)
+    row = db.execute(
+        locked(
+            select(*_COLUMNS)
+            .where(c[due] <= clock, or_(c[until].is_(None), c[until] < clock))
+            .order_by(c[due])
+            .limit(1),
+            skip=True,
+        )
+    ).first()
+    if row is None:
+        return None
+    found = _row(row)
+    change(db, found.id, **{until: clock + timedelta(seconds=seconds), token: c[token] + 1})
+    return lock(db, found.id)
+
+
+def release_work(db: Connection, conversation_id: int, token: int, due: datetime | None) -> bool:
+    """Gives the lease back and says when work is due next; False when the lease was lost."""
+    return _release(db, conversation_id, token, due, "work_at", "lease_until", "lease_token")
+
+
+def release_sending(db: Connection, conversation_id: int, token: int, due: datetime | None) -> bool:
+    return _release(db, conversation_id, token, due, "send_at", "send_lease_until", "send_lease_token")
+
+
+def _release(
+    db: Connection, conversation_id: int, token: int, due: datetime | None, at: str, until: str, held: str
+) -> bool:
+    c = conversation.c
+    done = db.execute(
+        update(conversation)
+        .where(c.id == conversation_id, c[held] == token)
+        .values({c[until]: None, c[at]: due})
+    )
+    return done.rowcount == 1
+
+
+def renew_work(db: Connection, conversation_id: int, token: int, seconds: float) -> bool:
+    """Prolongs the lease on a conversation's turns; False when it ran out or someone else has it."""
+    c = conversation.c
+    clock = now(db)
+    done = db.execute(
+        update(conversation)
+        .where(c.id == conversation_id, c.lease_token == token, c.lease_until > clock)
+        .values(lease_until=clock + timedelta(seconds=seconds))
+    )
+    return done.rowcount == 1
+
+
+def holds_sending(db: Connection, conversation_id: int, token: int) -> bool:
+    """Whether this lease on the conversation's sending still stands."""
+    c = conversation.c
+    row = db.execute(select(c.send_lease_until, c.send_lease_token).where(c.id == conversation_id)).one()
+    return bool(row[1] == token and row[0] is not None and row[0] > now(db))
+
+
+def queue(db: Connection) -> list[Conversation]:
+    """Who waits for a person, longest wait first."""
+    rows = db.execute(
+        select(*_COLUMNS)
+        .where(conversation.c.state == "queued")
+        .order_by(conversation.c.queued_at, conversation.c.id)
+    )
+    return [_row(row) for row in rows]
+
+
+def owned(db: Connection, user_id: int | None = None) -> list[Conversation]:
+    """Conversations with an agent, of this one or of all; the last customer message first."""
+    statement = select(*_COLUMNS).where(conversation.c.state == "agent")
+    if user_id is not None:
+        statement = statement.where(conversation.c.owner_id == user_id)
+    return [_row(row) for row in db.execute(statement.order_by(conversation.c.last_inbound_at.desc()))]
+
+
+def recent(db: Connection, limit: int = 50) -> list[Conversation]:
+    """All conversations, the last customer message first."""
+    rows = db.execute(
+        select(*_COLUMNS).order_by(conversation.c.last_inbound_at.desc().nulls_last()).limit(limit)
+    )
+    return [_row(row) for row in rows]
+
+
+def position(db: Connection, waiting: Conversation) -> int:
+    """1 for the one who is served next."""
+    c = conversation.c
+    ahead = db.scalar(
+        select(func.count())
+        .select_from(conversation)
+        .where(
+            c.state == "queued",
+            or_(
+                c.queued_at < waiting.queued_at,
+                and_(c.queued_at == waiting.queued_at, c.id < waiting.id),
+            ),
+        )
+    )
+    return int(ahead or 0) + 1

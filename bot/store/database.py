@@ -1,0 +1,94 @@
+"""The database: one engine, and the two kinds of transaction that everything uses."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, text
+
+SQLITE_PATIENCE = 15  # seconds to wait for another process's write transaction
+
+
+class Database:
+    """Hands out transactions. Write transactions take SQLite's one write lock at their start."""
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self.url = url
+        self.engine = _engine(url, pool_size)
+
+    @property
+    def sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Commits at the end, or rolls everything back."""
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent look; nothing written in it is kept."""
+        with self.engine.connect().execution_options(tingsu_read=True) as connection:
+            try:
+                yield connection
+            finally:
+                connection.rollback()
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def _engine(url: str, pool_size: int) -> Engine:
+    if url.startswith("sqlite"):
+        engine = create_engine(url, connect_args={"timeout": SQLITE_PATIENCE}, pool_size=pool_size, max_overflow=20)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    return create_engine(
+        url, pool_size=pool_size, max_overflow=20, pool_pre_ping=True, connect_args={"connect_timeout": 5}
+    )
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reading = connection.get_execution_options().get("tingsu_read")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def _alembic(url: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    return config
+
+
+def upgrade(database: Database, revision: str = "head") -> None:
+    """Brings the tables to this version's shape; nothing to do when they have it."""
+    config = _alembic(database.url)
+    config.attributes["engine"] = database.engine
+    command.upgrade(config, revision)
+
+
+def is_current(database: Database) -> bool:
+    """Whether the tables have the shape that this version expects."""
+    heads = set(ScriptDirectory.from_config(_alembic(database.url)).get_heads())
+    with database.read() as db:
+        return set(MigrationContext.configure(db).get_current_heads()) == heads
+
+
+def writable(database: Database) -> bool:
+    """Whether a real write gets through now."""
+    with database.write() as db:
+        db.execute(text("UPDATE cursor SET position = position WHERE source = 'ready'"))
+    return True

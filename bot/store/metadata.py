@@ -1,0 +1,19 @@
+"""All tables together, for migrations and for tests that look at every one."""
+
+from bot.store import (  # noqa: F401 - importing a subject registers its tables
+    accounts,
+    blobs,
+    complaints,
+    conversations,
+    facts,
+    inbox,
+    outbox,
+    people,
+    tickets,
+    turns,
+    users,
+    webchat,
+)
+from bot.store.schema import metadata
+
+__all__ = ["metadata"]

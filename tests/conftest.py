@@ -1,0 +1,116 @@
+"""Fixtures that everyone uses: both databases, and a product on them without Rasa and Redis."""
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from bot import settings as settings_file
+from bot.build import Product, build
+from bot.dialogue import Script
+from bot.settings import Settings
+from bot.store.database import Database, upgrade
+from bot.store.metadata import metadata
+
+PG_HOST = os.environ.get("TINGSU_TEST_PG", "postgresql://postgres@127.0.0.1:5432/postgres")
+
+
+def _pg_available() -> bool:
+    try:
+        psycopg.connect(PG_HOST, connect_timeout=2).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "tingsu.sqlite3"
+    database = Database(f"sqlite:///{path}")
+    upgrade(database)
+    database.close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def pg_url() -> Iterator[str]:
+    """A database of this run's own on the PostgreSQL server, migrated; dropped at the end."""
+    if not _pg_available():
+        if os.environ.get("CI"):
+            pytest.fail("CI has a PostgreSQL server on 127.0.0.1:5432, but it does not answer")
+        pytest.skip("no PostgreSQL server on 127.0.0.1:5432")
+    name = f"tingsu_test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(PG_HOST, autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
+    url = f"postgresql+psycopg{PG_HOST.removeprefix('postgresql').rsplit('/', 1)[0]}/{name}"
+    database = Database(url)
+    upgrade(database)
+    database.close()
+    yield url
+    with psycopg.connect(PG_HOST, autocommit=True) as admin:
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty, migrated database: once per test on SQLite, emptied before the test on PostgreSQL."""
+    if request.param == "sqlite":
+        path = tmp_path / "tingsu.sqlite3"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        return f"sqlite:///{path}"
+    url: str = request.getfixturevalue("pg_url")
+    tables = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
+    with psycopg.connect(url.replace("+psycopg", "")) as db:
+        db.execute(f"TRUNCATE {tables} RESTART IDENTITY")  # type: ignore[arg-type]
+    return url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = Database(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def environ(tmp_path: Path, database_url: str) -> dict[str, str]:
+    """What a test product is started with; tests add to it before they ask for `make_product`."""
+    return {
+        "TINGSU_HOME": str(tmp_path / "home"),
+        "TINGSU_DATABASE_URL": database_url,
+        "TINGSU_SECRET_KEY": "for tests only, and long enough to pass",
+    }
+
+
+@pytest.fixture
+def settings(environ: dict[str, str]) -> Settings:
+    return settings_file.read(environ)
+
+
+@pytest.fixture
+def script() -> Script:
+    """The dialogue of `product`; tests replace its function."""
+    return Script()
+
+
+@pytest.fixture
+def make_product(environ: dict[str, str], script: Script) -> Iterator[Callable[..., Product]]:
+    made: list[Product] = []
+
+    def make(**more: str) -> Product:
+        product = build(settings_file.read(environ | more), dialogue=script)
+        made.append(product)
+        return product
+
+    yield make
+    for product in made:
+        product.close()
+
+
+@pytest.fixture
+def product(make_product: Callable[..., Product]) -> Product:
+    return make_product()
