@@ -52,9 +52,3 @@ def heard_at(db: Connection, source: str) -> datetime | None:
     """When this source last answered; None when it was never read."""
     found = db.scalar(select(cursor.c.updated_at).where(cursor.c.source == source, cursor.c.position != ""))
     return found if isinstance(found, datetime) else None
-
-
-def heard_at(db: Connection, source: str) -> datetime | None:
-    """When the source last answered; None when it never has."""
-    row = db.execute(select(cursor.c.updated_at).where(cursor.c.source == source, cursor.c.position != "")).first()
-    return row.updated_at if row else None
