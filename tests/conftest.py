@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from bot import settings as settings_file
 from bot.build import Product, build
@@ -63,9 +64,9 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         shutil.copy(request.getfixturevalue("sqlite_template"), path)
         return f"sqlite:///{path}"
     url: str = request.getfixturevalue("pg_url")
-    tables = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
     with psycopg.connect(url.replace("+psycopg", "")) as db:
-        db.execute(f"TRUNCATE {tables} RESTART IDENTITY")  # type: ignore[arg-type]
+        for table in reversed(metadata.sorted_tables):  # TRUNCATE would cost half a second
+            db.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)))
     return url
 
 
