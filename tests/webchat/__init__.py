@@ -1,0 +1,1 @@
+"""The public door, the web chat API and what they stand on."""

@@ -1,0 +1,45 @@
+"""/live: the process is up. /ready: it can take customers now, and what works only in part."""
+
+from collections.abc import Callable
+
+from flask import Blueprint, Response, jsonify
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot.store import database
+from webhooks.product import product
+
+blueprint = Blueprint("health", __name__)
+
+
+@blueprint.get("/live")
+def live() -> Response:
+    return jsonify(live=True)
+
+
+@blueprint.get("/ready")
+def ready() -> tuple[Response, int]:
+    """503 unless the tables fit and a real write gets through. Redis and Rasa away: slower, but ready."""
+    checks = {
+        "migrations": _holds(lambda: database.is_current(product().database)),
+        "write": _holds(lambda: database.writable(product().database)),
+    }
+    parts = {"redis": _redis(), "rasa": _rasa()}
+    degraded = [name for name, works in parts.items() if works is False]
+    ok = all(checks.values())
+    return jsonify(ready=ok, checks=checks, parts=parts, degraded=degraded), 200 if ok else 503
+
+
+def _holds(check: Callable[[], bool]) -> bool:
+    try:
+        return check()
+    except SQLAlchemyError:
+        return False
+
+
+def _redis() -> bool | None:
+    """None: not part of this installation."""
+    return product().bell.alive() if product().settings.redis_url else None
+
+
+def _rasa() -> bool | None:
+    return product().dialogue.alive() if product().settings.rasa_url else None

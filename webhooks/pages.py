@@ -1,0 +1,64 @@
+"""The pages that people see: the chat, and what happens to their data."""
+
+import json
+
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as WsgiResponse
+
+from bot.channels.webchat import LANGUAGES, LONGEST_TEXT
+from webhooks.problems import language
+from webhooks.product import product
+
+blueprint = Blueprint("pages", __name__)
+
+# Filled in by the page itself; rendered here with the name in braces standing for itself.
+_FILLED_LATER = ("position", "name", "reason", "count")
+_LIVE = (
+    *("connecting", "offline", "reconnecting"),
+    *("queued", "queued_next", "agent", "closed", "typing"),
+    *("you", "by_agent", "sending", "unsent", "refused", "edit"),
+    *("new_messages", "left", "over", "today", "yesterday"),
+)
+
+
+@blueprint.get("/")
+def root() -> WsgiResponse:
+    return redirect(url_for("pages.chat"))
+
+
+@blueprint.get("/chat")
+def chat() -> str:
+    live = _live_texts()
+    return _page("chat.html", "page", live=json.dumps(live), typing=live["typing"], longest=LONGEST_TEXT)
+
+
+@blueprint.get("/privacy")
+def privacy() -> str:
+    """Both languages on one page, the reader's first."""
+    first = language()
+    return _page("privacy.html", "privacy", order=[first, *(one for one in LANGUAGES if one != first)])
+
+
+def _page(template: str, subject: str, **more: object) -> str:
+    settings = product().settings
+    spoken = language()
+
+    def say(key: str, in_language: str = spoken) -> str:
+        return product().texts.render(f"webchat.{subject}.{key}", in_language, hotline=settings.hotline)
+
+    other = next(one for one in LANGUAGES if one != spoken)
+    return render_template(template, say=say, language=spoken, other=other, settings=settings, **more)
+
+
+def _live_texts() -> dict[str, str]:
+    """What the scripts say, with {name} left in for them to fill."""
+    open_names = {name: f"{{{name}}}" for name in _FILLED_LATER}
+    return {key: product().texts.render(f"webchat.live.{key}", language(), **open_names) for key in _LIVE}
+
+
+@blueprint.after_request
+def _vary(response: Response) -> Response:
+    response.headers.add("Vary", "Accept-Language")
+    if request.endpoint == "pages.chat":
+        response.headers["Content-Language"] = language()
+    return response

@@ -1,0 +1,111 @@
+// The web chat page: puts the parts together. The conversation begins with the first message, not with a visit.
+
+import { call, newId } from "./api.js";
+import { draft, onSend, write } from "./composer.js";
+import { Outgoing } from "./outgoing.js";
+import { showConnection, showState, showTyping } from "./status.js";
+import { Stream } from "./stream.js";
+import { language } from "./texts.js";
+import * as view from "./view.js";
+
+const KEPT = "tingsu.unsent"; // over a reload of this tab only
+const byId = (id) => document.getElementById(id);
+const elements = new Map(); // client id -> element of the visitor's own message
+
+const stream = new Stream({
+  message: (message) => {
+    showTyping(false);
+    view.add(message, tapped);
+  },
+  state: showState,
+  connection: showConnection,
+});
+
+const outgoing = new Outgoing({
+  begin,
+  told: (item, fate, reason) => {
+    view.showFate(elements.get(item.id), fate, reason, item.text && (() => write(item.text)));
+    if (fate === "sent") {
+      if (!stream.started) stream.start(0);
+      if (item.text) showTyping(true);
+    }
+  },
+});
+
+/** Opens a session; gives the milliseconds to wait when the server does not let us yet. */
+async function begin() {
+  const answer = await call("POST", "sessions", { language });
+  if (answer.status !== 201) return answer.wait || 5000;
+  stream.started = false;
+  return 0;
+}
+
+function say(item, shown) {
+  byId("starters").hidden = true;
+  view.closeChoices(item.button);
+  const message = { side: "customer", author: "", text: shown, buttons: [], at: new Date().toISOString() };
+  elements.set(item.id, view.add(message));
+  outgoing.add(item);
+}
+
+function tapped(button, payload, label) {
+  say({ id: newId(), tap: payload, label, button }, label);
+}
+
+async function load() {
+  byId("failed").hidden = true;
+  byId("loading").hidden = false;
+  try {
+    const { status, body } = await call("GET", "history");
+    if (status === 200) show(body);
+    else if (status === 401) byId("starters").hidden = false;
+    else throw new Error(String(status));
+    byId("log").setAttribute("aria-busy", "false");
+    restore(new Set(body.messages?.map((message) => message.id)));
+  } catch {
+    byId("failed").hidden = false;
+  }
+  byId("loading").hidden = true;
+}
+
+function show(past) {
+  view.forget();
+  for (const message of past.messages) view.add(message, tapped);
+  view.toEnd();
+  byId("starters").hidden = past.messages.length > 0;
+  showState(past.state);
+  stream.start(past.after);
+}
+
+/** Takes up what a reload interrupted, but for what the server has by now. */
+function restore(known) {
+  const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+  sessionStorage.removeItem(KEPT);
+  if (!kept) return;
+  for (const item of kept.items) {
+    if (!known.has(item.id)) say(item, item.text ?? item.label);
+  }
+  if (kept.draft) write(kept.draft);
+}
+
+window.addEventListener("pagehide", () => {
+  const items = outgoing.items.map(({ id, text, tap, label }) => ({ id, text, tap, label }));
+  if (items.length || draft()) sessionStorage.setItem(KEPT, JSON.stringify({ items, draft: draft() }));
+});
+
+onSend((text) => say({ id: newId(), text }, text));
+byId("human").addEventListener("click", (event) => tapped(undefined, "human", event.target.textContent));
+byId("stop").addEventListener("click", (event) => tapped(undefined, "stop_waiting", event.target.textContent));
+byId("again").addEventListener("click", load);
+for (const button of byId("starters").children) {
+  button.addEventListener("click", () => say({ id: newId(), text: button.dataset.say }, button.dataset.say));
+}
+byId("language").addEventListener("click", async (event) => {
+  event.preventDefault();
+  try {
+    await call("POST", "language", { language: event.target.dataset.to });
+  } finally {
+    location.assign(event.target.href);
+  }
+});
+load();

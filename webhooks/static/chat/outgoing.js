@@ -1,0 +1,84 @@
+// What the visitor has said and the server has not taken yet: sent in order, again and again, with the same id.
+
+import { call } from "./api.js";
+
+const LONGEST_PAUSE = 15_000; // milliseconds
+
+export class Outgoing {
+  /** `begin` opens a session; `told(item, fate, reason)` hears sending, unsent, sent or refused. */
+  constructor({ begin, told }) {
+    this.begin = begin;
+    this.told = told;
+    this.items = [];
+    this.working = false;
+    this.failures = 0;
+    this.entered = false; // whether a session was opened for the item that is being sent
+    this.wake = () => {};
+    window.addEventListener("online", () => this.wake());
+  }
+
+  add(item) {
+    this.items.push(item);
+    this.told(item, "sending");
+    this.work();
+  }
+
+  async work() {
+    if (this.working) return;
+    this.working = true;
+    while (this.items.length) {
+      const pause = await this.attempt(this.items[0]);
+      if (pause) await this.rest(pause);
+    }
+    this.working = false;
+  }
+
+  /** Milliseconds to wait before the next attempt; 0 when the item is settled. */
+  async attempt(item) {
+    try {
+      return await this.send(item);
+    } catch {
+      this.told(item, "unsent");
+      return this.backOff();
+    }
+  }
+
+  async send({ id, text, tap }) {
+    const item = this.items[0];
+    const answer = await call("POST", "messages", text === undefined ? { id, tap } : { id, text });
+    if (answer.status === 401) return this.enter(item);
+    if (answer.status === 429 || answer.status >= 500) {
+      this.told(item, "unsent");
+      return Math.max(answer.wait, this.backOff());
+    }
+    this.failures = 0;
+    this.entered = false;
+    this.items.shift();
+    this.told(item, answer.status === 202 ? "sent" : "refused", answer.body.error?.message);
+    return 0;
+  }
+
+  /** A session first, then the same item again; a browser that keeps no cookie gets no second one at once. */
+  async enter(item) {
+    const wait = this.entered ? this.backOff() : await this.begin();
+    this.entered = !wait;
+    if (wait) this.told(item, "unsent");
+    return wait;
+  }
+
+  backOff() {
+    this.failures += 1;
+    return Math.min(1000 * 2 ** (this.failures - 1), LONGEST_PAUSE) * (0.75 + Math.random() / 2);
+  }
+
+  /** Ends early when the network is back. */
+  rest(milliseconds) {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, milliseconds);
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}
