@@ -2,10 +2,11 @@
 
 import json
 
-from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as WsgiResponse
 
 from bot.channels.webchat import LANGUAGES, LONGEST_TEXT
+from webhooks import visits
 from webhooks.problems import language
 from webhooks.product import product
 
@@ -28,8 +29,12 @@ def root() -> WsgiResponse:
 
 @blueprint.get("/chat")
 def chat() -> str:
+    """Without `lang` it speaks the language of the session that the browser has."""
+    visit = visits.by_cookie()
+    if visit and "lang" not in request.args:
+        g.language = visit.language
     live = _live_texts()
-    return _page("chat.html", "page", live=json.dumps(live), typing=live["typing"], longest=LONGEST_TEXT)
+    return _page("chat.html", "page", live=json.dumps(live), typing=live["typing"], longest=LONGEST_TEXT, session=visit)
 
 
 @blueprint.get("/privacy")

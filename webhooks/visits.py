@@ -50,13 +50,24 @@ def current() -> Visit:
     token, by_cookie = _token()
     if by_cookie and request.method != "GET" and not from_our_page() and not _allowed_origin():
         raise Problem(403, "origin")
-    with product().database.read() as db:
-        visitor = webchat.visitor_of(db, _hash(token)) if token else None
-        language = webchat.language_of(db, _hash(token)) if visitor else ""
-    if visitor is None:
+    visit = _find(token, by_cookie)
+    if visit is None:
         raise Problem(401, "no_session")
-    g.language = language
-    return Visit(_hash(token), visitor, language, by_cookie)
+    g.language = visit.language
+    return visit
+
+
+def by_cookie() -> Visit | None:
+    """The session that the browser's cookie stands for, if it still does."""
+    return _find(request.cookies.get(COOKIE, ""), True)
+
+
+def _find(token: str, by_cookie: bool) -> Visit | None:
+    if not token:
+        return None
+    with product().database.read() as db:
+        visitor = webchat.visitor_of(db, _hash(token))
+        return Visit(_hash(token), visitor, webchat.language_of(db, _hash(token)), by_cookie) if visitor else None
 
 
 def _token() -> tuple[str, bool]:

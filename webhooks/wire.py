@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, select
 
 from bot.message import Button
@@ -13,6 +14,8 @@ from bot.store.conversations import Conversation
 from bot.store.outbox import OutboxRow
 from bot.texts import Texts
 from bot.transcript import Line, transcript
+
+log = structlog.get_logger(__name__)
 
 HISTORY = 200  # lines that a reload shows; older ones stay in the transcript
 
@@ -59,8 +62,17 @@ def _message(db: Connection, texts: Texts, row: OutboxRow, language: str) -> dic
         "side": "agent" if row.author_id is not None else "bot",
         "author": _name(db, row.author_id) or "",
         "text": row.text,
-        "buttons": _buttons(labelled(texts, row, language)),
+        "buttons": _choices(texts, row, language),
     }
+
+
+def _choices(texts: Texts, row: OutboxRow, language: str) -> list[dict[str, str]]:
+    """A button without a text is a mistake of ours; the message goes without it rather than not at all."""
+    try:
+        return _buttons(labelled(texts, row, language))
+    except KeyError as missing:
+        log.error("webchat.no_button_text", key=str(missing), outbox=row.id)
+        return []
 
 
 def _buttons(buttons: tuple[Button, ...]) -> list[dict[str, str]]:

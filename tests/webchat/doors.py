@@ -22,11 +22,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def door(environ: Mapping[str, str], port: int | None = None) -> Iterator[str]:
+def door(environ: Mapping[str, str], port: int | None = None, app: str = "webhooks:create_app()") -> Iterator[str]:
     """Gives the address of a door that runs on this environment; it is killed at the end."""
     port = port or free_port()
     command = [sys.executable, "-m", "gunicorn", "--worker-class", "gevent", "--workers", "1"]
-    command += ["--bind", f"127.0.0.1:{port}", "--graceful-timeout", "1", "webhooks:create_app()"]
+    command += ["--bind", f"127.0.0.1:{port}", "--graceful-timeout", "1", app]
     process = subprocess.Popen(command, env={**os.environ, **environ}, stderr=subprocess.DEVNULL)
     try:
         _wait_for(f"http://127.0.0.1:{port}/live", process)

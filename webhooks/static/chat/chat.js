@@ -22,6 +22,7 @@ const stream = new Stream({
 });
 
 const outgoing = new Outgoing({
+  session: document.body.dataset.session === "kept",
   begin,
   told: (item, fate, reason) => {
     view.showFate(elements.get(item.id), fate, reason, item.text && (() => write(item.text)));
@@ -56,16 +57,24 @@ async function load() {
   byId("failed").hidden = true;
   byId("loading").hidden = false;
   try {
-    const { status, body } = await call("GET", "history");
-    if (status === 200) show(body);
-    else if (status === 401) byId("starters").hidden = false;
-    else throw new Error(String(status));
+    const past = await history();
+    if (past) show(past);
+    else byId("starters").hidden = false;
     byId("log").setAttribute("aria-busy", "false");
-    restore(new Set(body.messages?.map((message) => message.id)));
+    restore(new Set(past?.messages.map((message) => message.id)));
   } catch {
     byId("failed").hidden = false;
   }
   byId("loading").hidden = true;
+}
+
+/** What was said before; undefined for a new visitor. Throws when it cannot be had now. */
+async function history() {
+  if (document.body.dataset.session === "none") return undefined;
+  const { status, body } = await call("GET", "history");
+  if (status === 401) return undefined;
+  if (status !== 200) throw new Error(String(status));
+  return body;
 }
 
 function show(past) {

@@ -6,12 +6,13 @@ const LONGEST_PAUSE = 15_000; // milliseconds
 
 export class Outgoing {
   /** `begin` opens a session; `told(item, fate, reason)` hears sending, unsent, sent or refused. */
-  constructor({ begin, told }) {
+  constructor({ session, begin, told }) {
     this.begin = begin;
     this.told = told;
     this.items = [];
     this.working = false;
     this.failures = 0;
+    this.session = session;
     this.entered = false; // whether a session was opened for the item that is being sent
     this.wake = () => {};
     window.addEventListener("online", () => this.wake());
@@ -45,8 +46,12 @@ export class Outgoing {
 
   async send({ id, text, tap }) {
     const item = this.items[0];
+    if (!this.session) return this.enter(item);
     const answer = await call("POST", "messages", text === undefined ? { id, tap } : { id, text });
-    if (answer.status === 401) return this.enter(item);
+    if (answer.status === 401) {
+      this.session = false;
+      return this.entered ? this.refusedEntry(item) : 0;
+    }
     if (answer.status === 429 || answer.status >= 500) {
       this.told(item, "unsent");
       return Math.max(answer.wait, this.backOff());
@@ -58,12 +63,18 @@ export class Outgoing {
     return 0;
   }
 
-  /** A session first, then the same item again; a browser that keeps no cookie gets no second one at once. */
+  /** A session first, then the same item again. */
   async enter(item) {
-    const wait = this.entered ? this.backOff() : await this.begin();
-    this.entered = !wait;
+    const wait = await this.begin();
+    this.session = this.entered = !wait;
     if (wait) this.told(item, "unsent");
     return wait;
+  }
+
+  /** The session that was just opened is not known: the browser keeps no cookie. Not again at once. */
+  refusedEntry(item) {
+    this.told(item, "unsent");
+    return this.backOff();
   }
 
   backOff() {

@@ -7,6 +7,7 @@ const messages = document.getElementById("messages");
 const newer = document.getElementById("newer");
 const NEAR = 80; // pixels from the end that still count as reading along
 const TOGETHER = 5 * 60_000; // milliseconds within which one speaker's messages share a heading
+const REFERENCE = /(TS-[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z])/;
 let last = { day: "", side: "", author: "", at: 0 };
 
 function make(tag, className, text) {
@@ -37,6 +38,16 @@ function heading(message, at) {
   return meta;
 }
 
+/** A reference stays on one line and is selected whole: people copy it and read it out. */
+function bubble(text) {
+  const element = make("div", "bubble");
+  element.dir = "auto";
+  for (const part of text.split(REFERENCE)) {
+    element.append(REFERENCE.test(part) ? make("span", "reference", part) : part);
+  }
+  return element;
+}
+
 /** Adds a message and gives its element. `tapped(button, payload, label)` hears its choices. */
 export function add(message, tapped) {
   const at = new Date(message.at);
@@ -46,8 +57,7 @@ export function add(message, tapped) {
   const follows = day === last.day && message.side === last.side && message.author === last.author && at - last.at < TOGETHER;
   last = { day, side: message.side, author: message.author, at };
   const element = make("div", `message ${message.side === "customer" ? "mine" : message.side}${follows ? " follows" : ""}`);
-  element.append(heading(message, at), make("div", "bubble", message.text));
-  element.querySelector(".bubble").dir = "auto";
+  element.append(heading(message, at), bubble(message.text));
   if (message.buttons.length) element.append(choices(message.buttons, tapped));
   messages.append(element);
   if (stick || message.side === "customer") toEnd();
