@@ -74,7 +74,7 @@ class Listener:
     def _heard(self, seconds: float) -> bool:
         assert self._redis is not None  # noqa: S101 - wait() has looked
         if self._pubsub is None:
-            self._pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
+            self._pubsub = self._redis.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
             self._pubsub.subscribe(*self._topics)
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sqlalchemy import Connection
+
 from bot import channels as channel_files
 from bot.bell import Bell
 from bot.blobs import Blobs, SqlBlobs
@@ -153,7 +155,7 @@ def seed_accounts(database: Database, seal: Seal, settings: Settings) -> dict[in
         return {row.id: _opened(seal, row) for row in account_store.all_accounts(db)}
 
 
-def _seed_telegram(db: account_store.Connection, seal: Seal, settings: Settings) -> None:
+def _seed_telegram(db: Connection, seal: Seal, settings: Settings) -> None:
     wanted = {
         "api_url": settings.telegram_api_url,
         "mode": settings.telegram_mode,

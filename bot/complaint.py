@@ -162,11 +162,11 @@ class Complaints:
         if self._guessed_too_often(db, conversation, found):
             return None
         if found is not None and code and self._code_hash(found.reference, code) == found.receipt_code_hash:
-            facts.record(db, "status.proven", conversation_id=conversation.id, complaint_id=found.id)
+            facts.record(db, "proof.given", conversation_id=conversation.id, complaint_id=found.id)
             return found
         facts.record(
             db,
-            "status.denied",
+            "proof.denied",
             actor="customer",
             conversation_id=conversation.id,
             complaint_id=found.id if found else None,
@@ -176,12 +176,12 @@ class Complaints:
     def _guessed_too_often(self, db: Connection, conversation: Conversation, found: Complaint | None) -> bool:
         clock = conversations.now(db)
         by_customer = fact_store.count_since(
-            db, "status.denied", clock - timedelta(hours=1), conversation_id=conversation.id
+            db, "proof.denied", clock - timedelta(hours=1), conversation_id=conversation.id
         )
         on_reference = 0
         if found is not None:
             on_reference = fact_store.count_since(
-                db, "status.denied", clock - timedelta(days=1), complaint_id=found.id
+                db, "proof.denied", clock - timedelta(days=1), complaint_id=found.id
             )
         return by_customer >= WRONG_GUESSES_PER_HOUR or on_reference >= WRONG_GUESSES_PER_REFERENCE
 

@@ -4,15 +4,18 @@ import re
 
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _WORD = re.compile(r"\b[A-Za-z]{2,}\b")
-_ENOUGH_LETTERS = 4  # "ok" and "hi" say nothing about the language
+_ENOUGH_WORDS = 2  # "wifi", "ok" and "5G" say nothing about the language
+# Single words that only someone who wants English types.
+_ALONE = frozenset("human agent person operator hello help status complaint complain cancel thanks thank english".split())
 
 
 def detect(text: str, current: str) -> str:
     """zh or en; `current` when the text does not tell (digits, references, emoji, "ok")."""
     if _HAN.search(text):
         return "zh"
-    words = [w for w in _WORD.findall(text) if not w.isupper() or len(w) > _ENOUGH_LETTERS]
-    return "en" if sum(map(len, words)) >= _ENOUGH_LETTERS else current
+    words = [word for word in _WORD.findall(text) if not word.isupper()]
+    english = len(words) >= _ENOUGH_WORDS or any(word.lower() in _ALONE for word in _WORD.findall(text))
+    return "en" if english else current
 
 
 def from_tag(tag: str, default: str = "zh") -> str:

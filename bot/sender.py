@@ -120,6 +120,7 @@ class Sender:
         channel = self._channels[current.account_id]
         try:
             text = words(self._texts, row, current.language)
+            buttons = labelled(self._texts, row, current.language)
         except KeyError as missing:
             self._bury(db, row, row.state, f"no text {missing}")
             return None
@@ -143,7 +144,7 @@ class Sender:
             identity.external_id,
             text,
             split(text, capabilities.text_limit, capabilities.counted_in),
-            labelled(self._texts, row, current.language),
+            buttons,
         )
 
     def _publish(self, db: Connection, current: Conversation, row: OutboxRow, text: str) -> None:

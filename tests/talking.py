@@ -9,7 +9,7 @@ from bot.channel import Account
 from bot.dialogue import Question, Said
 from bot.message import Incoming, Kind
 from bot.sender import Sender
-from bot.store import conversations, outbox, people
+from bot.store import conversations, outbox
 from bot.store.conversations import Conversation
 from bot.store.outbox import OutboxRow
 from bot.worker import Turns
@@ -84,9 +84,8 @@ class Hands:
         self.work()
 
     def conversation(self, sender: str) -> Conversation:
-        with self.product.database.write() as db:
-            identity = people.ensure_identity(db, chat(self.product).id, sender)
-            found = conversations.of_identity(db, identity.id)
+        with self.product.database.read() as db:
+            found = conversations.of_sender(db, chat(self.product).id, sender)
         assert found is not None
         return found
 

@@ -1,6 +1,17 @@
 """Attachments in SQL, in chunks, so that one database backup holds everything."""
 
-from sqlalchemy import Column, Connection, ForeignKey, Integer, LargeBinary, String, Table, delete, insert, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    delete,
+    insert,
+    select,
+)
 
 from bot.store.schema import Id, UtcTime, db_now, metadata
 

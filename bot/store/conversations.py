@@ -23,6 +23,7 @@ from sqlalchemy import (
     update,
 )
 
+from bot.store.people import identity
 from bot.store.schema import Id, UtcTime, db_now, metadata
 from bot.store.sql import inserted_id, locked
 
@@ -142,6 +143,16 @@ def of_identity(db: Connection, identity_id: int) -> Conversation | None:
     return _row(row) if row else None
 
 
+def of_sender(db: Connection, account_id: int, external_id: str) -> Conversation | None:
+    """The conversation of a platform's person at this account."""
+    row = db.execute(
+        select(*_COLUMNS)
+        .join(identity, identity.c.id == conversation.c.identity_id)
+        .where(identity.c.account_id == account_id, identity.c.external_id == external_id)
+    ).first()
+    return _row(row) if row else None
+
+
 def change(db: Connection, conversation_id: int, **values: Any) -> None:
     """Sets columns of a conversation that this transaction has locked."""
     db.execute(update(conversation).where(conversation.c.id == conversation_id).values(**values))
@@ -206,7 +217,7 @@ def wake_sender(db: Connection, conversation_id: int, at: datetime | None = None
 def now(db: Connection) -> datetime:
     """The database's clock: the only one that leases are measured by."""
     found = db.scalar(select(db_now()))
-    assert found is not None  # noqa: S101 - the clock always answers
+    assert isinstance(found, datetime)  # noqa: S101 - the clock always answers
     return found
 
 

@@ -2,7 +2,17 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Connection, ForeignKey, Index, LargeBinary, String, Table, UniqueConstraint, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Table,
+    UniqueConstraint,
+    select,
+)
 
 from bot.store.schema import Id, UtcTime, db_now, metadata
 from bot.store.sql import inserted_id

@@ -4,7 +4,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Connection, ForeignKey, Index, Integer, String, Table, Text, insert, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from bot.store.schema import Id, UtcTime, db_now, metadata
 from bot.store.sql import inserted_id, locked
@@ -114,8 +128,8 @@ def due(db: Connection, clock: datetime) -> TicketRow | None:
     return TicketRow(**row._mapping) if row else None
 
 
-def change(db: Connection, ticket_id: int, **values: Any) -> None:
-    db.execute(update(ticket).where(ticket.c.id == ticket_id).values(**values))
+def change(db: Connection, row_id: int, **values: Any) -> None:
+    db.execute(update(ticket).where(ticket.c.id == row_id).values(**values))
 
 
 def take_change(db: Connection, desk: str, change_id: str) -> bool:

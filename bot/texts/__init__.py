@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -16,6 +17,7 @@ _TIME = {"zh": "{0.month}月{0.day}日 {0:%H:%M}", "en": "{0.day} {0:%b} {0:%H:%
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
+@cache
 def load() -> dict[str, dict[str, str]]:
     """language -> key -> template, merged from `<subject>.<language>.yml`; keys are joined by dots."""
     return {language: _load_language(language) for language in LANGUAGES}
