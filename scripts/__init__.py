@@ -1,0 +1,1 @@
+"""What the Makefile runs: preparing a checkout, and the project's own measurements."""
