@@ -15,12 +15,35 @@ from typing import Any, TypeVar
 
 import httpx
 from telegram import Bot, InlineKeyboardButton, InlineKeyboardMarkup
-from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, RetryAfter, TelegramError
+from telegram.error import (
+    BadRequest,
+    ChatMigrated,
+    Forbidden,
+    InvalidToken,
+    RetryAfter,
+    TelegramError,
+)
 
-from bot.channel import POLL_WAIT, SEND_DEADLINE, Account, Answer, Batch, Capabilities, Media, Request
+from bot.channel import (
+    POLL_WAIT,
+    SEND_DEADLINE,
+    Account,
+    Answer,
+    Batch,
+    Capabilities,
+    Media,
+    Request,
+)
 from bot.channels.telegram_line import Call, Line
 from bot.channels.telegram_updates import to_incoming, update_id
-from bot.errors import DownloadFailed, Forged, Malformed, SendFailed, SendUncertain, Throttled
+from bot.errors import (
+    DownloadFailed,
+    Forged,
+    Malformed,
+    SendFailed,
+    SendUncertain,
+    Throttled,
+)
 from bot.message import Attachment, Incoming, Kind, Outgoing, Receipt
 
 T = TypeVar("T")

@@ -18,6 +18,7 @@ from telegram.helpers import effective_message_type
 from bot.message import Attachment, Incoming, Kind
 
 _LARGEST_ID = 2**63  # JSON numbers have no end, keys and columns do
+_LONGEST_ID = 128  # characters; Telegram's own are shorter
 _PAYLOAD_BYTES = 64  # https://core.telegram.org/bots/api#inlinekeyboardbutton, callback_data
 # What a person sends and waits for an answer to; the other kinds are service notes ("pinned a message").
 # A message without any part that this version knows may well be a new thing to send: it is answered too.
@@ -77,7 +78,7 @@ def _content(message: Message) -> tuple[Kind, str, tuple[Attachment, ...], str]:
         return Kind.TEXT, _string(message.text), (), detail
     if detail == "photo":
         photo = max(message.photo, key=lambda size: size.width * size.height)
-        file = Attachment("photo", _string(photo.file_id), mime="image/jpeg", size=photo.file_size)
+        file = Attachment("photo", _token(photo.file_id), mime="image/jpeg", size=photo.file_size)
         return Kind.MEDIA, _string(message.caption or ""), (file,), detail
     return Kind.OTHER, _string(message.caption or ""), (), detail
 
@@ -155,7 +156,12 @@ def _ours(data: object) -> bool:
 
 def _token(value: object) -> str:
     """An id of Telegram's that is a short string."""
-    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or not 0 < len(value) <= 128:
+    if (
+        not isinstance(value, str)
+        or not value.isascii()
+        or not value.isprintable()
+        or not 0 < len(value) <= _LONGEST_ID
+    ):
         raise ValueError("not an id")
     return value
 

@@ -1,6 +1,6 @@
 """The local desk: tickets in our own database, for operators without a ticket system and for every test.
 
-It keeps what a desk keeps (state, notes, history) and no second copy of what the customer told us: the complaint has it.
+It keeps what a desk keeps (state, notes, history) and no second copy of the complaint's fields.
 States follow TMF621 (https://www.tmforum.org/oda/open-apis/directory/trouble-ticket-management-api-TMF621).
 """
 
