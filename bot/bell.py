@@ -1,5 +1,6 @@
 """Redis as a doorbell: it wakes those who wait, carries no data, and may be away at any time."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Sequence
@@ -86,10 +87,8 @@ class Listener:
 
     def _forget(self) -> None:
         if self._pubsub is not None:
-            try:
+            with contextlib.suppress(RedisError, OSError):
                 self._pubsub.close()
-            except (RedisError, OSError):
-                pass
             self._pubsub = None
 
     def close(self) -> None:

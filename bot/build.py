@@ -162,13 +162,9 @@ def _seed_telegram(db: Connection, seal: Seal, settings: Settings) -> None:
         "public_url": settings.public_url,
         "webhook_secret": settings.telegram_webhook_secret or seal.digest("telegram webhook", settings.telegram_token),
     }
-    row = account_store.seed(
-        db, "telegram", MAIN, settings=wanted, secret=_sealed(seal, settings.telegram_token)
-    )
+    row = account_store.seed(db, "telegram", MAIN, settings=wanted, secret=_sealed(seal, settings.telegram_token))
     if dict(row.settings) != wanted or seal.open(bytes.fromhex(row.secret)) != settings.telegram_token:
-        account_store.replace_settings(
-            db, row.id, settings=wanted, secret=_sealed(seal, settings.telegram_token)
-        )
+        account_store.replace_settings(db, row.id, settings=wanted, secret=_sealed(seal, settings.telegram_token))
 
 
 def _sealed(seal: Seal, secret: str) -> str:
@@ -177,6 +173,4 @@ def _sealed(seal: Seal, secret: str) -> str:
 
 def _opened(seal: Seal, row: AccountRow) -> Account:
     previous = seal.open(bytes.fromhex(row.previous_secret)) if row.previous_secret else ""
-    return Account(
-        row.id, row.kind, row.slug, seal.open(bytes.fromhex(row.secret)), previous, dict(row.settings)
-    )
+    return Account(row.id, row.kind, row.slug, seal.open(bytes.fromhex(row.secret)), previous, dict(row.settings))

@@ -99,7 +99,9 @@ class Commands:
             )
         self.to_person(db, outcome.current, outcome.queue_for, f"turn:{outcome.turn.id}")
 
-    def to_person(self, db: Connection, current: Conversation, reason: str, occasion: str, trouble: bool = False) -> None:
+    def to_person(
+        self, db: Connection, current: Conversation, reason: str, occasion: str, trouble: bool = False
+    ) -> None:
         """In hours the conversation is queued; otherwise a call-back promise is recorded and told."""
         clock = conversations.now(db)
         if self._calendar.is_open(clock):

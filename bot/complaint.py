@@ -82,9 +82,7 @@ class Complaints:
         self._write_receipt(db, conversation, filed, code)
         return filed
 
-    def _insert(
-        self, db: Connection, conversation: Conversation, turn: TurnRow, draft: Draft, code: str
-    ) -> int:
+    def _insert(self, db: Connection, conversation: Conversation, turn: TurnRow, draft: Draft, code: str) -> int:
         while True:  # until the random reference is free: 40 bits, so once
             complaint_id = store.add(
                 db,
@@ -147,9 +145,7 @@ class Complaints:
             replies.append(_reply("status.more", count=len(mine) - SHOWN_AT_ONCE))
         return replies
 
-    def _proven(
-        self, db: Connection, conversation: Conversation, typed: str, code: str | None
-    ) -> Complaint | None:
+    def _proven(self, db: Connection, conversation: Conversation, typed: str, code: str | None) -> Complaint | None:
         """The complaint if it is the speaker's own, or the receipt code proves it.
 
         A stranger's, an unknown and a mistyped reference look the same from outside; wrong guesses are
@@ -180,9 +176,7 @@ class Complaints:
         )
         on_reference = 0
         if found is not None:
-            on_reference = fact_store.count_since(
-                db, "proof.denied", clock - timedelta(days=1), complaint_id=found.id
-            )
+            on_reference = fact_store.count_since(db, "proof.denied", clock - timedelta(days=1), complaint_id=found.id)
         return by_customer >= WRONG_GUESSES_PER_HOUR or on_reference >= WRONG_GUESSES_PER_REFERENCE
 
     def _describe(self, db: Connection, found: Complaint) -> Mapping[str, Any]:

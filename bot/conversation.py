@@ -15,7 +15,6 @@ from bot.errors import Newer, NotYours
 from bot.store import complaints as complaint_store
 from bot.store import conversations as store
 from bot.store import inbox as inbox_store
-from bot.store import outbox as outbox_store
 from bot.store import users as user_store
 from bot.store.conversations import Conversation
 from bot.store.database import Database
@@ -99,9 +98,7 @@ def promise_callback(db: Connection, conversation: Conversation, occasion: str, 
     else:
         complaint_store.promised(db, conversation.id, "callback", due)
         facts.record(db, "promise.made", conversation_id=conversation.id, promise="callback")
-    outbox.notice(
-        db, conversation, f"callback:{occasion}", "callback", text_key, args={"due_at": due.isoformat()}
-    )
+    outbox.notice(db, conversation, f"callback:{occasion}", "callback", text_key, args={"due_at": due.isoformat()})
 
 
 @dataclass(frozen=True)
@@ -224,4 +221,3 @@ class Ownership:
     def _announce(self) -> None:
         for topic in ("work", "send", "live"):
             self._bell.ring(topic)
-

@@ -56,9 +56,7 @@ class Rasa:
     """Rasa 3.6 through our own stateless `turn` channel (nlu_data/turn_channel.py)."""
 
     def __init__(self, url: str, timeout: float) -> None:
-        self._client = httpx.Client(
-            base_url=url, timeout=httpx.Timeout(timeout, connect=2.0), trust_env=False
-        )
+        self._client = httpx.Client(base_url=url, timeout=httpx.Timeout(timeout, connect=2.0), trust_env=False)
         self._down_until = 0.0
         self._lock = threading.Lock()
 
@@ -133,12 +131,12 @@ class Script:
     """A dialogue that follows a function: demos and tests without Rasa."""
 
     def __init__(self, answer: Callable[[Question], Said] | None = None) -> None:
-        self._answer = answer or _echo
+        self.answer = answer or _echo
         self.asked: list[Question] = []
 
     def turn(self, question: Question) -> Said:
         self.asked.append(question)
-        return self._answer(question)
+        return self.answer(question)
 
     def alive(self) -> bool:
         return True

@@ -56,13 +56,17 @@ class Media:
             media = channel.download(Attachment(file.kind, file.channel_ref, file.name, file.mime))
         except DownloadFailed as failure:
             if failure.permanent or file.attempts + 1 >= ATTEMPTS:
-                return self._refuse(current, file, "gone")
-            return self._settle(file, attempts=file.attempts + 1)
+                self._refuse(current, file, "gone")
+                return
+            self._settle(file, attempts=file.attempts + 1)
+            return
         mime = picture_type(media.content)
         if mime is None or not media.content:
-            return self._refuse(current, file, "type")
+            self._refuse(current, file, "type")
+            return
         if len(media.content) > LARGEST:
-            return self._refuse(current, file, "size")
+            self._refuse(current, file, "size")
+            return
         blob_id = self._blobs.put(media.content, mime)
         self._settle(file, state="stored", blob_id=blob_id, mime=mime)
 

@@ -180,14 +180,18 @@ class Sender:
             try:
                 sent_id = letter.channel.send(outgoing).platform_id
             except Throttled as pause:
-                return self._retry(letter.row, index, pause.retry_after, "throttled")
+                self._retry(letter.row, index, pause.retry_after, "throttled")
+                return
             except SendFailed as failure:
-                return self._failed(letter.row, index, failure)
+                self._failed(letter.row, index, failure)
+                return
             except SendUncertain as doubt:
-                return self._doubt(letter.row, index, str(doubt))
+                self._doubt(letter.row, index, str(doubt))
+                return
             except Exception as surprise:  # a channel's bug must not stop the others; it may have arrived
                 log.error("send broke", outbox=letter.row.id, error=type(surprise).__name__)
-                return self._doubt(letter.row, index, type(surprise).__name__)
+                self._doubt(letter.row, index, type(surprise).__name__)
+                return
             self._progress(letter.row, index + 1)
         self._sent(letter.row, sent_id)
 
@@ -207,7 +211,8 @@ class Sender:
         with self._database.write() as db:
             clock = conversations.now(db)
             if clock - row.created_at > outbox.GIVE_UP_AFTER:
-                return self._bury(db, row, "sending", "gave up after 24 h")
+                self._bury(db, row, "sending", "gave up after 24 h")
+                return
             store.settle(
                 db,
                 row.id,
@@ -221,7 +226,8 @@ class Sender:
     def _failed(self, row: OutboxRow, pieces: int, failure: SendFailed) -> None:
         if not failure.permanent:
             pause = outbox.pause_before_retry(row.attempts + 1)
-            return self._retry(row, pieces, pause * random.uniform(0.5, 1.0), str(failure))  # noqa: S311 - jitter
+            self._retry(row, pieces, pause * random.uniform(0.5, 1.0), str(failure))  # noqa: S311 - jitter
+            return
         with self._database.write() as db:
             self._bury(db, row, "sending", str(failure))
 

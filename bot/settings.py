@@ -185,7 +185,9 @@ def read(environ: Mapping[str, str]) -> Settings:
         turn_timeout=r.parsed("TURN_TIMEOUT", "20", _seconds, "seconds"),
         rasa_patience=r.parsed("RASA_PATIENCE", "120", _seconds, "seconds"),
         lease_seconds=r.parsed("LEASE_SECONDS", "45", _seconds, "seconds"),
-        log_level=r.parsed("LOG_LEVEL", "info", _one_of("debug", "info", "warning", "error"), "debug, info, warning or error"),
+        log_level=r.parsed(
+            "LOG_LEVEL", "info", _one_of("debug", "info", "warning", "error"), "debug, info, warning or error"
+        ),
     )
     _cross_check(settings, r.problems)
     if r.problems:
@@ -206,8 +208,7 @@ def _cross_check(settings: Settings, problems: list[str]) -> None:
         problems.append("TINGSU_SECRET_KEY is shorter than 32 characters")
     if settings.telegram_token and ":" not in settings.telegram_token:
         problems.append("TINGSU_TELEGRAM_TOKEN does not look like 123456:ABC…")
-    if settings.telegram_mode == "webhook" and settings.telegram_token:
-        if not settings.public_url:
-            problems.append("TINGSU_TELEGRAM_MODE=webhook needs TINGSU_PUBLIC_URL")
+    if settings.telegram_mode == "webhook" and settings.telegram_token and not settings.public_url:
+        problems.append("TINGSU_TELEGRAM_MODE=webhook needs TINGSU_PUBLIC_URL")
     if settings.lease_seconds <= settings.turn_timeout:
         problems.append("TINGSU_LEASE_SECONDS must be longer than TINGSU_TURN_TIMEOUT")

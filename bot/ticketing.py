@@ -45,9 +45,11 @@ class Ticketing:
             # After a first attempt, ours or a dead worker's, the ticket may exist already.
             found = self._desk.find(filed.reference) if row.attempts else None
             if found is None and row.state == "uncertain" and row.attempts < LOOKS_BEFORE_PERSON:
-                return self._later(row, "uncertain", "not found yet", SEARCH_LAG)
+                self._later(row, "uncertain", "not found yet", SEARCH_LAG)
+                return
             if found is None and row.state == "uncertain":
-                return self._for_a_person(row)
+                self._for_a_person(row)
+                return
             self._opened(row, found or self._desk.open(_new_ticket(filed)))
         except DeskDown as down:
             pause = timedelta(seconds=min(2.0 ** min(row.attempts, 10), 600))
@@ -65,9 +67,7 @@ class Ticketing:
 
     def _opened(self, row: TicketRow, ticket: Ticket) -> None:
         with self._database.write() as db:
-            store.change(
-                db, row.id, state="open", ticket_id=ticket.ticket_id, reason="", due_at=None, lease_until=None
-            )
+            store.change(db, row.id, state="open", ticket_id=ticket.ticket_id, reason="", due_at=None, lease_until=None)
             facts.record(db, "ticket.opened", complaint_id=row.complaint_id, desk=row.desk)
 
     def _for_a_person(self, row: TicketRow) -> None:

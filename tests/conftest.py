@@ -20,7 +20,7 @@ from bot.store.metadata import metadata
 PG_HOST = os.environ.get("TINGSU_TEST_PG", "postgresql://postgres@127.0.0.1:5432/postgres")
 
 
-def _pg_available() -> bool:
+def pg_available() -> bool:
     try:
         psycopg.connect(PG_HOST, connect_timeout=2).close()
     except psycopg.OperationalError:
@@ -40,7 +40,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def pg_url() -> Iterator[str]:
     """A database of this run's own on the PostgreSQL server, migrated; dropped at the end."""
-    if not _pg_available():
+    if not pg_available():
         if os.environ.get("CI"):
             pytest.fail("CI has a PostgreSQL server on 127.0.0.1:5432, but it does not answer")
         pytest.skip("no PostgreSQL server on 127.0.0.1:5432")

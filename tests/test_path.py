@@ -16,7 +16,7 @@ from tests.talking import Hands, chat, complaint_talk, reply, tap, text
 
 @pytest.fixture
 def hands(product: Product, script: Script) -> Hands:
-    script._answer = complaint_talk
+    script.answer = complaint_talk
     return Hands(product)
 
 
@@ -81,12 +81,12 @@ def test_guesses_are_limited(hands: Hands) -> None:
 
 def test_a_wish_queues_at_accept_and_the_turn_in_flight_dies(hands: Hands, script: Script) -> None:
     def wish_meanwhile(question: Question) -> Said:
-        if script._answer is wish_meanwhile:
-            script._answer = complaint_talk
+        if script.answer is wish_meanwhile:
+            script.answer = complaint_talk
             hands.product.inbox.accept(chat(hands.product), text("ann", "转人工"))
         return Said([reply("handoff.wish")], [{"name": "file_complaint", "args": {}}], {})
 
-    script._answer = wish_meanwhile
+    script.answer = wish_meanwhile
     hands.say("ann", "宽带断了")
     current = hands.conversation("ann")
     assert current.state == "queued"
@@ -197,7 +197,7 @@ def test_a_failing_dialogue_ends_with_a_person(hands: Hands, script: Script) -> 
     def fail(question: Question) -> Said:
         raise TurnFailed("planned")
 
-    script._answer = fail
+    script.answer = fail
     hands.say("ann", "13800138000")
     for _ in range(4):
         hands.hurry("ann")
@@ -213,11 +213,11 @@ def test_without_rasa_messages_wait_in_order(hands: Hands, script: Script) -> No
     def down(question: Question) -> Said:
         raise DialogueDown("planned")
 
-    script._answer = down
+    script.answer = down
     hands.say("ann", "宽带断了两天")
     hands.say("ann", "13800138000")
     assert hands.heard("ann") == []
-    script._answer = complaint_talk
+    script.answer = complaint_talk
     hands.hurry("ann")
     assert len(hands.heard("ann")) >= 1
     assert hands.conversation("ann").state == "bot"
@@ -241,7 +241,10 @@ def test_a_turn_that_moves_says_its_words_as_notices(hands: Hands) -> None:
 def test_every_kind_has_a_disposition(hands: Hands) -> None:
     account = chat(hands.product)
     accept = hands.product.inbox.accept
-    assert accept(account, text("ann", "", kind=Kind.OTHER, wants_answer=True, detail="sticker")).disposition == "unsupported"
+    assert (
+        accept(account, text("ann", "", kind=Kind.OTHER, wants_answer=True, detail="sticker")).disposition
+        == "unsupported"
+    )
     assert accept(account, text("ann", "", kind=Kind.OTHER, detail="pin")).disposition == "recorded"
     assert accept(account, text("", "", kind=Kind.MALFORMED, detail="list")).disposition == "recorded"
     assert accept(account, text("ann", "first", key="m1")).disposition == "open"
@@ -253,7 +256,8 @@ def test_every_kind_has_a_disposition(hands: Hands) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["", "   ", "\x00", "a\x00b", "\ud800", "😀😀", "\u202e反\u202c", "x" * 10_000, "/intent{\"a\":1}", "／restart"]
+    "words",
+    ["", "   ", "\x00", "a\x00b", "\ud800", "😀😀", "\u202e反\u202c", "x" * 10_000, '/intent{"a":1}', "／restart"],
 )
 def test_hostile_text_is_stored_and_answered(hands: Hands, words: str) -> None:
     hands.say("ann", words)

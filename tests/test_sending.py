@@ -63,7 +63,7 @@ def channel(product: Product) -> FakeChannel:
 
 @pytest.fixture
 def hands(product: Product, script: Script, channel: FakeChannel) -> Hands:
-    script._answer = complaint_talk
+    script.answer = complaint_talk
     return Hands(product)
 
 
@@ -157,9 +157,7 @@ def test_an_uncertain_receipt_is_repeated_before_the_next_message(
     assert reference in status
 
 
-def test_a_claim_waits_for_the_send_in_flight(
-    hands: Hands, channel: FakeChannel, screen: Account, agent: User
-) -> None:
+def test_a_claim_waits_for_the_send_in_flight(hands: Hands, channel: FakeChannel, screen: Account, agent: User) -> None:
     in_flight, go_on = threading.Event(), threading.Event()
 
     def slow() -> None:

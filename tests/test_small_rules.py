@@ -99,7 +99,9 @@ def test_hours() -> None:
     assert always.is_open(late) and always.opens_at(late) == late
 
 
-@pytest.mark.parametrize("wrong", ["", "Mon 9-5", "Fri-Mon 08:00-20:00", "Foo 08:00-20:00", "Mon 20:00-08:00", "Mon 08:70-09:00"])
+@pytest.mark.parametrize(
+    "wrong", ["", "Mon 9-5", "Fri-Mon 08:00-20:00", "Foo 08:00-20:00", "Mon 20:00-08:00", "Mon 08:70-09:00"]
+)
 def test_wrong_hours_are_refused_with_a_reason(wrong: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         Calendar.parse(wrong, SHANGHAI)
@@ -139,7 +141,13 @@ def test_every_text_key_in_the_code_exists() -> None:
 def test_rendering_drops_empty_lines_and_shows_local_time() -> None:
     spoken = Texts(SHANGHAI, {"zh": "某公司", "en": "Some Telecom"})
     said = spoken.render(
-        "status.changed", "zh", reference="TS-1", state="resolved", note="", next="", as_of_at="2026-11-23T09:40:00+00:00"
+        "status.changed",
+        "zh",
+        reference="TS-1",
+        state="resolved",
+        note="",
+        next="",
+        as_of_at="2026-11-23T09:40:00+00:00",
     )
     assert "\n\n" not in said and "11月23日 17:40" in said and "已给出处理结果" in said
     with pytest.raises(KeyError):

@@ -48,7 +48,7 @@ def desk(product: Product) -> ShakyDesk:
 
 @pytest.fixture
 def hands(product: Product, script: Script) -> Hands:
-    script._answer = complaint_talk
+    script.answer = complaint_talk
     hands = Hands(product)
     hands.say("ann", "宽带断了")
     hands.say("ann", "13800138000")

@@ -37,15 +37,11 @@ blob_chunk = Table(
 
 
 def add(db: Connection, content: bytes, *, sha256: str, mime: str) -> int:
-    done = db.execute(
-        insert(blob).values(sha256=sha256, size=len(content), mime=mime, created_at=db_now())
-    )
+    done = db.execute(insert(blob).values(sha256=sha256, size=len(content), mime=mime, created_at=db_now()))
     key = done.inserted_primary_key
     assert key is not None  # noqa: S101 - an insert of one row has a key
     for number, start in enumerate(range(0, len(content), CHUNK)):
-        db.execute(
-            insert(blob_chunk).values(blob_id=key[0], number=number, content=content[start : start + CHUNK])
-        )
+        db.execute(insert(blob_chunk).values(blob_id=key[0], number=number, content=content[start : start + CHUNK]))
     return int(key[0])
 
 
@@ -54,9 +50,7 @@ def content(db: Connection, blob_id: int) -> tuple[bytes, str] | None:
     head = db.execute(select(blob.c.mime).where(blob.c.id == blob_id)).first()
     if head is None:
         return None
-    rows = db.execute(
-        select(blob_chunk.c.content).where(blob_chunk.c.blob_id == blob_id).order_by(blob_chunk.c.number)
-    )
+    rows = db.execute(select(blob_chunk.c.content).where(blob_chunk.c.blob_id == blob_id).order_by(blob_chunk.c.number))
     return b"".join(row.content for row in rows), head.mime
 
 

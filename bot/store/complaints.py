@@ -131,9 +131,7 @@ def link(db: Connection, complaint_id: int, conversation_id: int, first: int, la
 
 def last_linked(db: Connection, conversation_id: int) -> int:
     """The highest sequence number that belongs to a complaint already; 0 for none."""
-    rows = db.execute(
-        select(complaint_link.c.last_sequence).where(complaint_link.c.conversation_id == conversation_id)
-    )
+    rows = db.execute(select(complaint_link.c.last_sequence).where(complaint_link.c.conversation_id == conversation_id))
     return max((row.last_sequence for row in rows), default=0)
 
 
@@ -157,9 +155,7 @@ def of_turn(db: Connection, turn_id: int) -> Complaint | None:
 
 def of_identity(db: Connection, identity_id: int) -> list[Complaint]:
     """The newest first."""
-    rows = db.execute(
-        select(*_COLUMNS).where(complaint.c.identity_id == identity_id).order_by(complaint.c.id.desc())
-    )
+    rows = db.execute(select(*_COLUMNS).where(complaint.c.identity_id == identity_id).order_by(complaint.c.id.desc()))
     return [_row(row) for row in rows]
 
 
@@ -189,9 +185,7 @@ def change(db: Connection, complaint_id: int, **values: Any) -> None:
     db.execute(update(complaint).where(complaint.c.id == complaint_id).values(**values))
 
 
-def promised(
-    db: Connection, conversation_id: int, kind: str, due_at: datetime, complaint_id: int | None = None
-) -> int:
+def promised(db: Connection, conversation_id: int, kind: str, due_at: datetime, complaint_id: int | None = None) -> int:
     found = inserted_id(
         db,
         promise,

@@ -264,9 +264,7 @@ def _release(
 ) -> bool:
     c = conversation.c
     done = db.execute(
-        update(conversation)
-        .where(c.id == conversation_id, c[held] == token)
-        .values({c[until]: None, c[at]: due})
+        update(conversation).where(c.id == conversation_id, c[held] == token).values({c[until]: None, c[at]: due})
     )
     return done.rowcount == 1
 
@@ -293,9 +291,7 @@ def holds_sending(db: Connection, conversation_id: int, token: int) -> bool:
 def queue(db: Connection) -> list[Conversation]:
     """Who waits for a person, longest wait first."""
     rows = db.execute(
-        select(*_COLUMNS)
-        .where(conversation.c.state == "queued")
-        .order_by(conversation.c.queued_at, conversation.c.id)
+        select(*_COLUMNS).where(conversation.c.state == "queued").order_by(conversation.c.queued_at, conversation.c.id)
     )
     return [_row(row) for row in rows]
 
@@ -310,9 +306,7 @@ def owned(db: Connection, user_id: int | None = None) -> list[Conversation]:
 
 def recent(db: Connection, limit: int = 50) -> list[Conversation]:
     """All conversations, the last customer message first."""
-    rows = db.execute(
-        select(*_COLUMNS).order_by(conversation.c.last_inbound_at.desc().nulls_last()).limit(limit)
-    )
+    rows = db.execute(select(*_COLUMNS).order_by(conversation.c.last_inbound_at.desc().nulls_last()).limit(limit))
     return [_row(row) for row in rows]
 
 

@@ -124,9 +124,7 @@ def place(db: Connection, inbox_id: int, **values: Any) -> None:
 
 
 def by_key(db: Connection, account_id: int, event_key: str) -> InboxRow | None:
-    row = db.execute(
-        select(*_COLUMNS).where(inbox.c.account_id == account_id, inbox.c.event_key == event_key)
-    ).first()
+    row = db.execute(select(*_COLUMNS).where(inbox.c.account_id == account_id, inbox.c.event_key == event_key)).first()
     return InboxRow(**row._mapping) if row else None
 
 
@@ -167,9 +165,7 @@ def take_for_person(db: Connection, conversation_id: int, up_to: int, user_id: i
 
 def history(db: Connection, conversation_id: int) -> list[InboxRow]:
     """Everything that came in on this conversation, in order."""
-    rows = db.execute(
-        select(*_COLUMNS).where(inbox.c.conversation_id == conversation_id).order_by(inbox.c.sequence)
-    )
+    rows = db.execute(select(*_COLUMNS).where(inbox.c.conversation_id == conversation_id).order_by(inbox.c.sequence))
     return [InboxRow(**row._mapping) for row in rows]
 
 
@@ -188,9 +184,7 @@ def add_attachments(db: Connection, inbox_id: int, conversation_id: int, files: 
 
 
 def attachments(db: Connection, conversation_id: int) -> list[AttachmentRow]:
-    rows = db.execute(
-        select(*_FILES).where(attachment.c.conversation_id == conversation_id).order_by(attachment.c.id)
-    )
+    rows = db.execute(select(*_FILES).where(attachment.c.conversation_id == conversation_id).order_by(attachment.c.id))
     return [AttachmentRow(**row._mapping) for row in rows]
 
 

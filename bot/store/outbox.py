@@ -146,9 +146,7 @@ def in_state(db: Connection, conversation_id: int, state: str) -> list[OutboxRow
 
 def settle(db: Connection, outbox_id: int, expected: str, **values: Any) -> bool:
     """Changes a row that is in the expected state; False when it is not any more."""
-    done = db.execute(
-        update(outbox).where(outbox.c.id == outbox_id, outbox.c.state == expected).values(**values)
-    )
+    done = db.execute(update(outbox).where(outbox.c.id == outbox_id, outbox.c.state == expected).values(**values))
     return done.rowcount == 1
 
 

@@ -53,7 +53,7 @@ class UtcTime(sqltypes.TypeDecorator[datetime]):
         return value.astimezone(UTC)
 
 
-class db_now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function that it is
+class db_now(FunctionElement[datetime]):
     """The database's own clock, at this instant (not at the start of the transaction)."""
 
     type = UtcTime()

@@ -139,9 +139,7 @@ def take_change(db: Connection, desk: str, change_id: str) -> bool:
 
 def local_open(db: Connection, **values: Any) -> bool:
     """False when the reference has its ticket already."""
-    return (
-        inserted_id(db, local_ticket, created_at=db_now(), updated_at=db_now(), **values) is not None
-    )
+    return inserted_id(db, local_ticket, created_at=db_now(), updated_at=db_now(), **values) is not None
 
 
 def local_read(db: Connection, *, reference: str = "", ticket_id: int = 0) -> Any:

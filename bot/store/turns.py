@@ -77,9 +77,7 @@ def fix(db: Connection, **values: Any) -> TurnRow:
 def open_turn(db: Connection, conversation_id: int) -> TurnRow | None:
     """The turn that was fixed and not finished, of whatever epoch."""
     row = db.execute(
-        select(*_COLUMNS)
-        .where(turn.c.conversation_id == conversation_id, turn.c.state == "open")
-        .order_by(turn.c.id)
+        select(*_COLUMNS).where(turn.c.conversation_id == conversation_id, turn.c.state == "open").order_by(turn.c.id)
     ).first()
     return TurnRow(**row._mapping) if row else None
 

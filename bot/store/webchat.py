@@ -35,6 +35,4 @@ def language_of(db: Connection, token_hash: str) -> str:
 
 
 def seen(db: Connection, token_hash: str) -> None:
-    db.execute(
-        update(webchat_session).where(webchat_session.c.token_hash == token_hash).values(seen_at=db_now())
-    )
+    db.execute(update(webchat_session).where(webchat_session.c.token_hash == token_hash).values(seen_at=db_now()))

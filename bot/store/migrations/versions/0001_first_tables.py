@@ -212,18 +212,12 @@ def upgrade() -> None:
         sa.Column("send_lease_token", sa.Integer(), nullable=False),
         sa.Column("created_at", UtcTime(), nullable=False),
         sa.CheckConstraint("(state = 'agent') = (owner_id IS NOT NULL)", name=op.f("ck_conversation_owner")),
-        sa.CheckConstraint(
-            "state IN ('bot', 'queued', 'agent', 'closed')", name=op.f("ck_conversation_state")
-        ),
+        sa.CheckConstraint("state IN ('bot', 'queued', 'agent', 'closed')", name=op.f("ck_conversation_state")),
         sa.ForeignKeyConstraint(
             ["account_id"], ["channel_account.id"], name=op.f("fk_conversation_account_id_channel_account")
         ),
-        sa.ForeignKeyConstraint(
-            ["identity_id"], ["identity.id"], name=op.f("fk_conversation_identity_id_identity")
-        ),
-        sa.ForeignKeyConstraint(
-            ["owner_id"], ["app_user.id"], name=op.f("fk_conversation_owner_id_app_user")
-        ),
+        sa.ForeignKeyConstraint(["identity_id"], ["identity.id"], name=op.f("fk_conversation_identity_id_identity")),
+        sa.ForeignKeyConstraint(["owner_id"], ["app_user.id"], name=op.f("fk_conversation_owner_id_app_user")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_conversation")),
         sa.UniqueConstraint("identity_id", name=op.f("uq_conversation_identity_id")),
     )
@@ -241,16 +235,10 @@ def upgrade() -> None:
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("lookup", sa.String(length=64), nullable=False),
         sa.Column("created_at", UtcTime(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["identity_id"], ["identity.id"], name=op.f("fk_personal_value_identity_id_identity")
-        ),
-        sa.ForeignKeyConstraint(
-            ["person_id"], ["person.id"], name=op.f("fk_personal_value_person_id_person")
-        ),
+        sa.ForeignKeyConstraint(["identity_id"], ["identity.id"], name=op.f("fk_personal_value_identity_id_identity")),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_personal_value_person_id_person")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_personal_value")),
-        sa.UniqueConstraint(
-            "identity_id", "kind", "lookup", name=op.f("uq_personal_value_identity_id_kind_lookup")
-        ),
+        sa.UniqueConstraint("identity_id", "kind", "lookup", name=op.f("uq_personal_value_identity_id_kind_lookup")),
     )
     with op.batch_alter_table("personal_value", schema=None) as batch_op:
         batch_op.create_index("ix_personal_value_lookup", ["kind", "lookup"], unique=False)
@@ -324,15 +312,11 @@ def upgrade() -> None:
         sa.Column("filed_at", UtcTime(), nullable=False),
         sa.Column("parent_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("merged_into_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["identity_id"], ["identity.id"], name=op.f("fk_complaint_identity_id_identity")
-        ),
+        sa.ForeignKeyConstraint(["identity_id"], ["identity.id"], name=op.f("fk_complaint_identity_id_identity")),
         sa.ForeignKeyConstraint(
             ["merged_into_id"], ["complaint.id"], name=op.f("fk_complaint_merged_into_id_complaint")
         ),
-        sa.ForeignKeyConstraint(
-            ["parent_id"], ["complaint.id"], name=op.f("fk_complaint_parent_id_complaint")
-        ),
+        sa.ForeignKeyConstraint(["parent_id"], ["complaint.id"], name=op.f("fk_complaint_parent_id_complaint")),
         sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_complaint_person_id_person")),
         sa.ForeignKeyConstraint(["turn_id"], ["turn.id"], name=op.f("fk_complaint_turn_id_turn")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_complaint")),
@@ -457,9 +441,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("complaint_link", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_complaint_link_complaint_id"), ["complaint_id"], unique=False)
-        batch_op.create_index(
-            batch_op.f("ix_complaint_link_conversation_id"), ["conversation_id"], unique=False
-        )
+        batch_op.create_index(batch_op.f("ix_complaint_link_conversation_id"), ["conversation_id"], unique=False)
 
     op.create_table(
         "promise",
@@ -470,9 +452,7 @@ def upgrade() -> None:
         sa.Column("due_at", UtcTime(), nullable=False),
         sa.Column("made_at", UtcTime(), nullable=False),
         sa.Column("kept_at", UtcTime(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["complaint_id"], ["complaint.id"], name=op.f("fk_promise_complaint_id_complaint")
-        ),
+        sa.ForeignKeyConstraint(["complaint_id"], ["complaint.id"], name=op.f("fk_promise_complaint_id_complaint")),
         sa.ForeignKeyConstraint(
             ["conversation_id"], ["conversation.id"], name=op.f("fk_promise_conversation_id_conversation")
         ),
@@ -494,9 +474,7 @@ def upgrade() -> None:
         sa.Column("due_at", UtcTime(), nullable=True),
         sa.Column("lease_until", UtcTime(), nullable=True),
         sa.Column("created_at", UtcTime(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["complaint_id"], ["complaint.id"], name=op.f("fk_ticket_complaint_id_complaint")
-        ),
+        sa.ForeignKeyConstraint(["complaint_id"], ["complaint.id"], name=op.f("fk_ticket_complaint_id_complaint")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ticket")),
         sa.UniqueConstraint("complaint_id", name=op.f("uq_ticket_complaint_id")),
     )
