@@ -18,9 +18,7 @@ log = structlog.get_logger(__name__)
 class Door(Flask):
     """Flask, but what it logs of a failure holds no value of a request: a database error quotes its parameters."""
 
-    def log_exception(
-        self, exc_info: tuple[type, BaseException, TracebackType] | tuple[None, None, None]
-    ) -> None:
+    def log_exception(self, exc_info: tuple[type, BaseException, TracebackType] | tuple[None, None, None]) -> None:
         kind, _error, trace = exc_info
         frames = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(trace)[-6:]]
         log.error("door.failed", error=kind.__name__ if kind else "", frames=frames)

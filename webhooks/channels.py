@@ -21,7 +21,7 @@ blueprint = Blueprint("channels", __name__)
 def receive(kind: str, slug: str) -> Response:
     """503 by the database's error handler: the platform then repeats."""
     account = product().accounts.get((kind, slug))
-    channel = product().channels[account.id] if account else None
+    channel: object = product().channels[account.id] if account else None  # which of the contracts it has is seen below
     if account is None or not isinstance(channel, Pushed):
         raise Problem(404, "not_found")
     request.max_content_length = LARGEST_BODY

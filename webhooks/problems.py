@@ -1,5 +1,7 @@
 """What goes wrong in a request: JSON with a code and a readable reason for programs, a small page for people."""
 
+from collections.abc import Mapping
+
 from flask import Flask, Response, g, jsonify, render_template, request
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -17,12 +19,12 @@ RETRY_AFTER_OUTAGE = 5  # seconds
 class Problem(Exception):
     """Ends the request. `code` names a text `webchat.refused.<code>`."""
 
-    def __init__(self, status: int, code: str, *, retry_after: int = 0, **args: str | int) -> None:
+    def __init__(self, status: int, code: str, args: Mapping[str, str | int] | None = None, *, retry_after: int = 0) -> None:
         super().__init__(code)
         self.status = status
         self.code = code
         self.retry_after = retry_after
-        self.args_for_text = args
+        self.args_for_text = args or {}
 
 
 def language() -> str:
@@ -70,7 +72,7 @@ def register(app: Flask) -> None:
 
 
 def _refused(error: Refused) -> Response:
-    return answer(Problem(400, error.code, **error.args_for_text))
+    return answer(Problem(400, error.code, error.args_for_text))
 
 
 def _http(error: HTTPException) -> WsgiResponse:

@@ -102,7 +102,7 @@ def limit(scope: str, who: str, rate: str) -> None:
     limiter = product().limiter
     if not limiter.allow(f"webchat.{scope}", who, rate):
         wait = limiter.retry_after(f"webchat.{scope}", who, rate)
-        raise Problem(429, "too_often", retry_after=wait, seconds=wait)
+        raise Problem(429, "too_often", {"seconds": wait}, retry_after=wait)
 
 
 def address() -> str:

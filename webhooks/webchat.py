@@ -1,4 +1,4 @@
-"""The web chat API, /chat/v1: sessions, messages, events, history (docs/webchat.md, openapi.yml)."""
+"""The web chat API, /chat/v1: sessions, messages, events, history (docs/webchat.md, static/openapi.yml)."""
 
 import json
 import threading
@@ -92,7 +92,7 @@ def events() -> Response:
 
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
-    with current_app.open_resource("openapi.yml") as file:
+    with current_app.open_resource("static/openapi.yml") as file:
         return jsonify(yaml.safe_load(file))
 
 

@@ -1,4 +1,4 @@
-"""What the web chat API says about messages and states, as JSON-ready dicts (webhooks/openapi.yml has the shapes)."""
+"""What the web chat API says about messages and states, as JSON-ready dicts (webhooks/static/openapi.yml has the shapes)."""
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
