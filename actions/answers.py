@@ -1,0 +1,68 @@
+"""Short answers that need data or a command: status, a person, and what was not understood."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rasa_sdk import Action, Tracker
+from rasa_sdk.events import EventType, SlotSet
+from rasa_sdk.executor import CollectingDispatcher
+
+from actions.turn import Answer, Turn, turn_of
+
+
+class TellStatus(Action):  # type: ignore[misc]  # rasa_sdk is untyped
+    """Asks the caller to tell the status of a complaint: of the reference given, else of the customer's own."""
+
+    def name(self) -> str:
+        return "action_tell_status"
+
+    async def run(
+        self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
+    ) -> list[EventType]:
+        _tell_status(turn_of(tracker)).send(dispatcher)
+        return []
+
+
+class CallAgent(Action):  # type: ignore[misc]  # rasa_sdk is untyped
+    """Asks the caller for a person."""
+
+    def name(self) -> str:
+        return "action_call_agent"
+
+    async def run(
+        self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
+    ) -> list[EventType]:
+        answer = Answer()
+        answer.command("call_agent", reason="wish")
+        answer.send(dispatcher)
+        return []
+
+
+class Fallback(Action):  # type: ignore[misc]  # rasa_sdk is untyped
+    """Says that the turn was not understood; the second time in a row a person comes first."""
+
+    def name(self) -> str:
+        return "action_fallback"
+
+    async def run(
+        self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
+    ) -> list[EventType]:
+        turn = turn_of(tracker)
+        if turn.first("reference"):
+            _tell_status(turn).send(dispatcher)
+            return []
+        failures = int(tracker.get_slot("failures") or 0) + 1
+        answer = Answer()
+        if failures == 1:
+            answer.say("fallback.first", buttons=["complain", "status", "human"])
+        else:
+            answer.say("fallback.again", buttons=["human", "complain", "status"])
+        answer.send(dispatcher)
+        return [SlotSet("failures", failures)]
+
+
+def _tell_status(turn: Turn) -> Answer:
+    answer = Answer()
+    answer.command("tell_status", reference=turn.first("reference"), receipt_code=turn.first("receipt_code"))
+    return answer

@@ -1,0 +1,85 @@
+"""Connects the complaint form to Rasa: slots to draft, step, draft to slots; and what follows when the form ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rasa_sdk import Action, Tracker
+from rasa_sdk.events import EventType, SlotSet
+from rasa_sdk.executor import CollectingDispatcher
+
+from actions import form
+from actions.draft import Draft
+from actions.required_fields import fields
+from actions.turn import Answer, turn_of
+
+FORM = "complaint_form"
+_OWN_SLOTS = (*fields(), "options", "failures", "outcome")
+
+
+class ValidateComplaintForm(Action):  # type: ignore[misc]  # rasa_sdk is untyped
+    """Called by Rasa on every turn of the form, at its start, and again after a digression."""
+
+    def name(self) -> str:
+        return f"validate_{FORM}"
+
+    async def run(
+        self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
+    ) -> list[EventType]:
+        draft, turn = _draft_of(tracker), turn_of(tracker)
+        if draft.question is None:
+            step = form.begin(draft, turn)
+        elif _digressed_before(tracker):
+            step = form.ask_again(draft)
+        else:
+            step = form.advance(draft, turn)
+        step.answer.send(dispatcher)
+        # No slot set makes Rasa reject the form for this turn, so that another topic's rule answers.
+        return [] if step.digressed else _events(step)
+
+
+class ComplaintDone(Action):  # type: ignore[misc]  # rasa_sdk is untyped
+    """After the form: files or forgets, and clears every slot, else the next complaint begins with the old one."""
+
+    def name(self) -> str:
+        return "action_complaint_done"
+
+    async def run(
+        self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
+    ) -> list[EventType]:
+        answer, draft = Answer(), _draft_of(tracker)
+        if tracker.get_slot("outcome") == form.FILED:
+            language = turn_of(tracker).language
+            answer.command("file_complaint", category=draft.category, fields=draft.filed_fields(), language=language)
+        else:
+            answer.say("form.cancelled", buttons=["complain", "status", "human"])
+            answer.command("forget_draft")
+        answer.send(dispatcher)
+        return [SlotSet(name, None) for name in _OWN_SLOTS]
+
+
+def _draft_of(tracker: Tracker) -> Draft:
+    asked = tracker.get_slot("requested_slot")
+    return Draft(
+        values={name: tracker.get_slot(name) for name in fields()},
+        question=asked,
+        failures=int(tracker.get_slot("failures") or 0) if asked else 0,
+        options=tuple(tracker.get_slot("options") or ()),
+    )
+
+
+def _events(step: form.Step) -> list[EventType]:
+    draft = step.draft
+    own = {**draft.values, "failures": draft.failures, "options": list(draft.options), "outcome": step.outcome}
+    asked = None if step.outcome else draft.question
+    return [SlotSet(name, value) for name, value in own.items()] + [SlotSet("requested_slot", asked)]
+
+
+def _digressed_before(tracker: Tracker) -> bool:
+    """Whether another action has already answered this turn."""
+    for event in reversed(tracker.events):
+        if event["event"] == "user":
+            return False
+        if event["event"] == "action" and event["name"] not in (FORM, "action_listen"):
+            return True
+    return False

@@ -1,0 +1,69 @@
+"""The complaint while it is being taken: its fields, the open question, how often that one failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from actions.required_fields import fields, required
+
+SKIPPED = False
+"""Value of a field that was asked and left out; None is a field not asked yet."""
+
+CONFIRM = "confirm"
+CHANGE = "change"
+OTHER = "other.other"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Immutable; every change gives a new draft."""
+
+    values: dict[str, Any]
+    question: str | None = None
+    failures: int = 0
+    options: tuple[str, ...] = ()
+
+    @property
+    def category(self) -> str | None:
+        """The leaf, None while open; `other.other` where the customer left it out."""
+        value = self.values.get("category")
+        return OTHER if value is SKIPPED else value
+
+    def with_values(self, **values: Any) -> Draft:
+        return replace(self, values={**self.values, **values})
+
+    def asking(self, question: str, failures: int = 0, options: tuple[str, ...] = ()) -> Draft:
+        return replace(self, question=question, failures=failures, options=options)
+
+    def next_question(self) -> str:
+        """The first required field not dealt with, else the read-back."""
+        missing = (name for name in required(self.category) if self.values.get(name) is None)
+        return next(missing, CONFIRM)
+
+    def is_skippable(self) -> bool:
+        return self.question in fields() and fields()[self.question].skippable
+
+    def told(self, name: str) -> Any | None:
+        """A field's value, None where it was left out."""
+        value = self.values.get(name)
+        return None if value is SKIPPED else value
+
+    def filed_fields(self) -> dict[str, Any]:
+        """The fields of the command `file_complaint`."""
+        return {name: self.told(name) for name in fields() if name != "category"}
+
+    def read_back(self) -> dict[str, str]:
+        """Arguments of the read-back: everything as text, empty where there is nothing."""
+        shown = {name: _text(self.told(name)) for name in fields()}
+        shown["category"] = self.category or OTHER
+        shown["what"] = _shortened(shown["what"])
+        return shown
+
+
+def _text(value: Any) -> str:
+    return str(value["text"]) if isinstance(value, dict) else str(value or "")
+
+
+def _shortened(text: str, most: int = 300) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

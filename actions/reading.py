@@ -1,0 +1,151 @@
+"""Reads a turn as the answer to one question of the complaint form: values for fields, or None if it is no answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from actions.draft import SKIPPED, Draft
+from actions.turn import Turn, masked
+
+Values = dict[str, Any]
+
+SURE_OF_LEAF = 0.2
+"""Below this the customer is asked for the category; found by cross-validation, see nlu_data/README.md."""
+
+_WISH = re.compile(
+    r"我(?:想|要|得|需要|真的)?(?:再|来|去)*(?:投诉|反映|反馈|举报)(?:你们|一下|个|一个|这个|一些)*(?:问题|情况|事情|事|公司|移动|联通|电信|服务|客服|了)*|"
+    r"投诉(?:你们|一下)?|反映(?:一下)?(?:问题|情况)|有(?:个|一个)?(?:问题|投诉|情况)(?:要|想)?(?:反映|反馈|投诉)?|(?:必须|一定要?|就是)|"
+    r"你好|您好|在吗|喂|请问|帮我|登记|受理|怎么|如何|可以|吗|吧|呢|啊|了|的|哈|"
+    r"\b(?:hi|hello|hey|i|i'd|i'm|would|like|want|need|have|to|make|file|lodge|raise|register|submit|report|complain|complaint|"
+    r"complaints|complaining|a|an|about|the|your|you|company|service|please|here|can|could|this|is|my|with|problem|issue|something|"
+    r"how|do|there|got|put|in|for)\b"
+)
+_ACCOUNT = re.compile(r"[A-Za-z0-9@._+-]*(?:\d[ -]?){5,}[A-Za-z0-9@._+-]*")
+_ORDINAL = re.compile(r"^(?:第)?([一二三四1234])(?:个|项|条|种)?[。.]?$")
+_FIELD_WORDS = {
+    "number": re.compile(r"号码|手机号|账号|帐号|电话号|宽带号|\bnumber\b|\bphone\b|\baccount\b", re.IGNORECASE),
+    "when": re.compile(r"时间|日期|哪天|几号|\btime\b|\bdate\b|\bwhen\b|\bday\b", re.IGNORECASE),
+    "place": re.compile(r"地点|地址|位置|地方|\bplace\b|\baddress\b|\blocation\b|\bwhere\b", re.IGNORECASE),
+    "amount": re.compile(r"金额|多少钱|钱数|\bamount\b|\bsum\b|\bmoney\b", re.IGNORECASE),
+    "remedy": re.compile(r"诉求|要求|希望|处理方式|\bremedy\b|\bsolution\b|\bwish\b|\bask for\b", re.IGNORECASE),
+    "category": re.compile(r"类别|分类|类型|\bcategory\b|\btype\b|\bkind\b", re.IGNORECASE),
+    "what": re.compile(r"问题|内容|描述|经过|\bproblem\b|\bdescription\b|\bdetails?\b|\bstory\b", re.IGNORECASE),
+}
+_NONE = re.compile(r"^(?:都)?(?:没有?|无|不涉及|不用|不需要|没啥|没什么|none|no|nothing|n/?a|not applicable|no money)[了的啊呢。.!！]*$", re.IGNORECASE)
+
+
+def has_content(text: str) -> bool:
+    """Whether a text tells a problem, beyond the mere wish to complain and a hello."""
+    rest = _WISH.sub("", text.lower())
+    chinese = len(re.findall(r"[\u3400-\u9fff]", rest))
+    return chinese >= 3 or len(re.findall(r"[a-z']{2,}", rest)) >= 2
+
+
+def leaf(turn: Turn, at_least: float = SURE_OF_LEAF) -> str | None:
+    """The best leaf if the model is sure enough of it."""
+    best = next(iter(turn.categories), None)
+    if best is None or best["category"] == "none" or best["confidence"] < at_least:
+        return None
+    return str(best["category"])
+
+
+def likely_leaves(turn: Turn, most: int = 3) -> tuple[str, ...]:
+    names = [str(row["category"]) for row in turn.categories if row["category"] not in ("none", "other.other")]
+    return tuple(names[:most])
+
+
+def facts(turn: Turn) -> Values:
+    """Fields that the text gives by itself, whatever was asked."""
+    found = {kind: turn.first(kind) for kind in ("number", "when", "amount", "place", "remedy")}
+    return {kind: masked(value) if isinstance(value, str) else value for kind, value in found.items() if value is not None}
+
+
+def field_named(text: str) -> str | None:
+    """The field that a text speaks about ("号码写错了")."""
+    return next((name for name, words in _FIELD_WORDS.items() if words.search(text)), None)
+
+
+def answer(draft: Draft, turn: Turn) -> Values | None:
+    """Values that answer the open question, with whatever else the text gives; None if it is no answer."""
+    own = _READERS[draft.question or "what"](draft, turn)
+    if own is None:
+        return None
+    missing = {name: value for name, value in facts(turn).items() if draft.values.get(name) is None}
+    return {**missing, **own}
+
+
+def _what(draft: Draft, turn: Turn) -> Values | None:
+    if not has_content(turn.text) and (draft.failures == 0 or len(turn.text) < 2):
+        return None
+    category = draft.values.get("category") or leaf(turn)
+    return {"what": masked(turn.text), "category": category}
+
+
+def _category(draft: Draft, turn: Turn) -> Values | None:
+    ordinal = _ORDINAL.match(turn.text)
+    if ordinal:
+        place = "一二三四".find(ordinal[1]) if ordinal[1] in "一二三四" else int(ordinal[1]) - 1
+        return {"category": draft.options[place]} if place < len(draft.options) else None
+    found = leaf(turn, 0.12)
+    return {"category": found} if found else None
+
+
+def _number(draft: Draft, turn: Turn) -> Values | None:
+    found = turn.first("number") or turn.first("receipt_code")
+    if found is None and not turn.values("id_number"):
+        account = _ACCOUNT.search(turn.text)
+        found = account.group().strip() if account and len(account.group()) <= 32 else None
+    return {"number": masked(str(found))} if found else _nothing(turn, "number")
+
+
+def _when(draft: Draft, turn: Turn) -> Values | None:
+    found = turn.first("when")
+    if found:
+        return {"when": found}
+    if _NONE.match(turn.text):
+        return {"when": SKIPPED}
+    told = re.search(r"\d|[一二三四五六七八九十]|天|月|年|周|时|候|直|once|always|day|week|month|year|every", turn.text)
+    return {"when": {"text": masked(turn.text), "from": None, "to": None}} if told and turn.is_short else None
+
+
+def _amount(draft: Draft, turn: Turn) -> Values | None:
+    found = turn.first("amount")
+    if found:
+        return {"amount": found}
+    bare = re.fullmatch(r"(?:大概|大约|差不多|about|around)?\s*(\d{1,7}(?:\.\d{1,2})?)\s*(?:左右|多)?[。.]?", turn.text)
+    if bare:
+        return {"amount": {"text": turn.text, "value": float(bare[1])}}
+    return _nothing(turn, "amount")
+
+
+def _place(draft: Draft, turn: Turn) -> Values | None:
+    if _NONE.match(turn.text):
+        return {"place": SKIPPED}
+    letters = len(re.findall(r"\w", turn.text))
+    return {"place": masked(turn.text[:200])} if letters >= 2 else None
+
+
+def _remedy(draft: Draft, turn: Turn) -> Values | None:
+    if _NONE.match(turn.text):
+        return {"remedy": SKIPPED}
+    letters = len(re.findall(r"\w", turn.text))
+    return {"remedy": masked(turn.text[:500])} if letters >= 2 else None
+
+
+def _nothing(turn: Turn, name: str) -> Values | None:
+    """ "没有" or "no" to an optional field leaves it out."""
+    none = _NONE.match(turn.text) or (turn.means("deny") and not turn.entities)
+    return {name: SKIPPED} if none else None
+
+
+_READERS: dict[str, Callable[[Draft, Turn], Values | None]] = {
+    "what": _what,
+    "category": _category,
+    "number": _number,
+    "when": _when,
+    "place": _place,
+    "amount": _amount,
+    "remedy": _remedy,
+}

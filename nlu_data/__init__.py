@@ -1,0 +1,1 @@
+"""What the bot understands: training data, components, and the private Rasa server."""

@@ -1,0 +1,116 @@
+"""Names the complaint's category: 40 leaves by a linear model over character n-grams of the whole text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import skops.io
+from rasa.engine.graph import ExecutionContext, GraphComponent
+from rasa.engine.recipes.default_recipe import DefaultV1Recipe
+from rasa.engine.storage.resource import Resource
+from rasa.engine.storage.storage import ModelStorage
+from rasa.shared.nlu.training_data.message import Message
+from rasa.shared.nlu.training_data.training_data import TrainingData
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import FeatureUnion, Pipeline
+
+from nlu_data.wording import has_words, normalised
+
+NO_TOPIC = "none"
+"""Class of complaints that name no problem ("我要投诉"); never shown outside."""
+
+COMPLAINT_INTENTS = frozenset({"complain", "appeal", "not_resolved", "urge", "add_information", "report_misconduct"})
+_RANKED = 5
+_LONGEST = 4000
+
+
+@DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=True)
+class LeafClassifier(GraphComponent):
+    """Sets `category` (a leaf slug or None) and `categories` (best first) on each message.
+
+    Training examples carry their leaf as intent metadata `leaf`; complaints without one teach the class "none".
+    """
+
+    def __init__(self, config: dict[str, Any], storage: ModelStorage, resource: Resource) -> None:
+        self._threshold: float = config["threshold"]
+        self._storage = storage
+        self._resource = resource
+        self._model: Pipeline | None = None
+
+    @staticmethod
+    def get_default_config() -> dict[str, Any]:
+        return {"threshold": 0.12}
+
+    @classmethod
+    def create(
+        cls, config: dict[str, Any], model_storage: ModelStorage, resource: Resource, execution_context: ExecutionContext
+    ) -> LeafClassifier:
+        return cls(config, model_storage, resource)
+
+    def train(self, training_data: TrainingData) -> Resource:
+        rows = [(example.get("text"), leaf_of(example)) for example in training_data.intent_examples]
+        labelled = [(normalised(text), leaf) for text, leaf in rows if leaf is not None]
+        if labelled:
+            self._model = _untrained().fit([text for text, _ in labelled], [leaf for _, leaf in labelled])
+            with self._storage.write_to(self._resource) as folder:
+                skops.io.dump(self._model, folder / "leaf.skops")
+        return self._resource
+
+    @classmethod
+    def load(
+        cls,
+        config: dict[str, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
+        **_: Any,
+    ) -> LeafClassifier:
+        component = cls(config, model_storage, resource)
+        with model_storage.read_from(resource) as folder:
+            file = folder / "leaf.skops"
+            if file.exists():
+                component._model = skops.io.load(file, trusted=skops.io.get_untrusted_types(file=file))
+        return component
+
+    def process_training_data(self, training_data: TrainingData) -> TrainingData:
+        return training_data
+
+    def process(self, messages: list[Message]) -> list[Message]:
+        for message in messages:
+            ranking = self.ranking(message.get("text") or "")
+            message.set("categories", ranking[:_RANKED], add_to_output=True)
+            message.set("category", self._chosen(message, ranking), add_to_output=True)
+        return messages
+
+    def ranking(self, text: str) -> list[dict[str, Any]]:
+        """All leaves, best first, as `{"category", "confidence"}`; the class "none" keeps its place."""
+        if self._model is None or not has_words(text):
+            return []
+        chances = self._model.predict_proba([normalised(text[:_LONGEST])])[0]
+        pairs = sorted(zip(self._model.classes_, chances), key=lambda pair: -pair[1])
+        return [{"category": str(leaf), "confidence": round(float(chance), 4)} for leaf, chance in pairs]
+
+    def _chosen(self, message: Message, ranking: list[dict[str, Any]]) -> str | None:
+        intent = (message.get("intent") or {}).get("name")
+        if not ranking or intent not in COMPLAINT_INTENTS | {"nlu_fallback"}:
+            return None
+        best = ranking[0]
+        if best["category"] == NO_TOPIC or best["confidence"] < self._threshold:
+            return None
+        return str(best["category"])
+
+
+def leaf_of(example: Message) -> str | None:
+    """The leaf label of a training example, "none" for a complaint without topic, None for other intents."""
+    if example.get("intent") != "complain":
+        return None
+    metadata = (example.get("metadata") or {}).get("intent") or {}
+    return str(metadata.get("leaf") or NO_TOPIC)
+
+
+def _untrained() -> Pipeline:
+    words = TfidfVectorizer(analyzer="word", token_pattern=r"[a-z][a-z']+", ngram_range=(1, 2), sublinear_tf=True)
+    marks = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 3), sublinear_tf=True, min_df=1)
+    model = LogisticRegression(C=20.0, class_weight="balanced", max_iter=300)
+    return Pipeline([("features", FeatureUnion([("marks", marks), ("words", words)])), ("model", model)])

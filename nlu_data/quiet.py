@@ -1,0 +1,33 @@
+"""Keeps Rasa from talking: no telemetry, no error reporting, no customer text in any log. Import before Rasa."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+
+# Texts that Rasa itself logs at these names can hold what customers wrote.
+_TALKATIVE = ("rasa", "rasa_sdk", "sanic", "sanic.root", "sanic.error", "sanic.access", "apscheduler", "matplotlib")
+
+
+def hush(level: int = logging.INFO) -> None:
+    """Sets the environment and the logging of this process. Call once, before Rasa is imported."""
+    os.environ.update(RASA_TELEMETRY_ENABLED="false", SANIC_HOST="127.0.0.1", TF_CPP_MIN_LOG_LEVEL="3",
+                      LOG_LEVEL_LIBRARIES="ERROR", TQDM_DISABLE="1", SANIC_WORKERS="1", ACTION_SERVER_SANIC_WORKERS="1")  # fmt: skip
+    os.environ.pop("SENTRY_DSN", None)
+    # All from Rasa's dependencies, which also reset filters; our own modules are tested with warnings as errors.
+    warnings.showwarning = lambda *_, **__: None
+    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def hush_structlog() -> None:
+    """Drops every structlog event: they carry messages, slots and parse data in full."""
+    import structlog
+
+    def drop(*_: object) -> dict[str, object]:
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[drop], cache_logger_on_first_use=False)
