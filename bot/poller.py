@@ -172,8 +172,12 @@ class Reader:
         except LeaseLost:
             self._lease = None
             return TAKEN_WAIT
-        except Exception as error:  # a source's trouble, the database's, or a bug: the next round may do better
-            return self._failed(error)
+        except TingsuError as error:
+            log.warning("source cannot be read", source=self._source.name, reason=str(error))
+            return self._longer_pause()
+        except Exception as error:  # the database's trouble, or a bug: the next round may do better
+            log.exception("reading failed", source=self._source.name, error=type(error).__name__)
+            return self._longer_pause()
         self._failures = 0
         return pause
 
@@ -205,14 +209,10 @@ class Reader:
         idle = self._lease[1] == position and time.monotonic() - began < AT_ONCE
         return IDLE_PAUSE if idle else 0.0
 
-    def _failed(self, error: Exception) -> float:
+    def _longer_pause(self) -> float:
+        """Doubles with each failure in a row; jitter keeps many processes from knocking at the same moment."""
         self._failures += 1
-        pause = min(2.0 ** min(self._failures - 1, 10), LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311
-        if isinstance(error, TingsuError):
-            log.warning("source cannot be read", source=self._source.name, reason=str(error), again_in=round(pause, 1))
-        elif not self._stop.is_set():
-            log.exception("reading failed", source=self._source.name, error=type(error).__name__)
-        return pause
+        return min(2.0 ** min(self._failures - 1, 10), LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311
 
     def _give_back(self) -> None:
         if self._lease is None:

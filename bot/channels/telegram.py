@@ -90,7 +90,7 @@ class Telegram:
         accepted = [settings.get("webhook_secret", ""), settings.get("previous_webhook_secret", "")]
         # On bytes: compare_digest refuses strings that are not ASCII, and a header may be anything.
         proof = given.encode("utf-8", "replace")
-        if not any([hmac.compare_digest(proof, secret.encode()) for secret in accepted if secret]):
+        if not any(hmac.compare_digest(proof, secret.encode()) for secret in accepted if secret):
             raise Forged("wrong or missing secret token")
 
     def register(self) -> bool:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from lo_bot_api_emulator import LoBotApiEmulator
+from lo_bot_api_emulator import LoBotApiEmulator  # type: ignore[import-untyped]
 
-TOKEN = "123456:synthetic-token-of-the-tests"  # noqa: S105
+TOKEN = "123456:synthetic-token-of-the-tests"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -27,7 +27,7 @@ class Sent:
     message_id: int
 
 
-class _Recording(LoBotApiEmulator):
+class _Recording(LoBotApiEmulator):  # type: ignore[misc]
     """The emulator as it is; it keeps only names of fields, so what passed its checks is written down here."""
 
     def __init__(self) -> None:

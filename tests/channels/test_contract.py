@@ -29,7 +29,7 @@ HOSTILE_TEXTS = [
     "17.0",
     "😀" * 500,
     "x" * 3_999,
-    "‮reversed",
+    "\u202ereversed",
     "a\u0301" * 300,
     "null",
     '{"payload": "human"}',

@@ -1,7 +1,7 @@
 """Splitting long texts: every platform's own count, nothing lost, nothing torn."""
 
 import pytest
-import regex
+import regex  # type: ignore[import-untyped]
 from hypothesis import given
 from hypothesis import strategies as st
 

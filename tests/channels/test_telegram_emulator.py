@@ -14,7 +14,7 @@ from bot.channels.telegram import Telegram
 from bot.errors import DownloadFailed, Forged, SendFailed, SendUncertain, Throttled
 from bot.message import Attachment, Button, Incoming, Kind, Outgoing
 from bot.splitting import split
-from tests.channels.conftest import TOKEN, TelegramEmulator
+from tests.channels.conftest import TOKEN, Handler, TelegramEmulator
 
 pytestmark = pytest.mark.real
 
@@ -42,7 +42,7 @@ def channel(make_channel: MakeChannel) -> Telegram:
     return make_channel()
 
 
-def answer(status: int, **body: object) -> Callable[[web.Request], object]:
+def answer(status: int, **body: object) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         return web.json_response({"ok": False, "error_code": status, "description": "fault", **body}, status=status)
 
@@ -99,9 +99,13 @@ class TestPolling:
             channel.fetch("")
         assert time.monotonic() - began < 3
 
+    def poll_until_closed(self, channel: Telegram) -> None:
+        with pytest.raises(SendFailed):
+            channel.fetch("")
+
     def test_another_poller_is_a_failure_for_now(self, make_channel: MakeChannel) -> None:
         first, second = make_channel(), make_channel()
-        poll = threading.Thread(target=lambda: pytest.raises(SendFailed, first.fetch, ""))
+        poll = threading.Thread(target=self.poll_until_closed, args=(first,))
         poll.start()
         time.sleep(0.4)
         with pytest.raises(SendFailed) as failure:

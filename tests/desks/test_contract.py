@@ -145,7 +145,7 @@ def test_more_changes_than_one_answer_holds(desk: Desk) -> None:
     assert seen == ["", *(f"{number}" for number in range(210))]
 
 
-@pytest.mark.parametrize("words", ["\x00", "a\x00b", "\ud83d", "‮", "x" * 20_000, "😀" * 5_000])
+@pytest.mark.parametrize("words", ["\x00", "a\x00b", "\ud83d", "\u202e", "x" * 20_000, "😀" * 5_000])
 def test_hostile_words_are_kept_or_refused(desk: Desk, words: str) -> None:
     try:
         opened = desk.open(wanted(summary=words))
