@@ -78,5 +78,5 @@ lock: ## renew requirements/*.txt and package-lock.json after a change of what t
 
 .PHONY: clean
 clean: ## remove what setup made (not the data directory)
-	rm -rf .venv .venv-rasa .venv-node .venv-uv .python .setup node_modules nlu_data/models \
+	rm -rf .venv .venv-rasa .venv-node .venv-uv .python .setup node_modules nlu_data/models .rasa \
 		webhooks/static/vendor console/static/vendor .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
