@@ -74,7 +74,7 @@ def _said(step: Step, turn: Turn) -> Step:
             return corrected
     if turn.means("skip") and step.draft.question not in (CONFIRM, CHANGE):
         return _skipped(step, turn)
-    if turn.means("goodbye", 0.5):
+    if turn.means("goodbye", 0.5) and not _names_answer(step.draft, turn):
         step.answer.say("form.bye")
         return step
     if _digresses(step.draft, turn):
@@ -131,17 +131,21 @@ def _cancelled(step: Step) -> Step:
 def _digresses(draft: Draft, turn: Turn) -> bool:
     if turn.intent not in _DIGRESSIONS:
         return False
-    if draft.question in fields() and turn.first(draft.question or "") is not None:
-        return False
-    if draft.question == "number" and turn.first("receipt_code"):
+    if _names_answer(draft, turn):
         return False
     long_story = draft.question == "what" and not turn.is_short
     return not long_story and turn.confidence >= _FREE_TEXT.get(draft.question or "", 0.45)
 
 
+def _names_answer(draft: Draft, turn: Turn) -> bool:
+    """Whether the text holds just the kind of fact that is asked for, whatever intent the model sees."""
+    kinds = {"number": ("number", "receipt_code")}.get(draft.question or "", (draft.question or "",))
+    return any(turn.first(kind) is not None for kind in kinds)
+
+
 def _answered(step: Step, turn: Turn) -> Step:
-    values = reading.answer(step.draft, turn)
-    if values is None:
+    values = reading.answer(step.draft, turn) or reading.missing_facts(step.draft, turn)
+    if not values:
         return _failed(step, turn)
     step.draft = step.draft.with_values(**values)
     return _ask_next(step, turn)

@@ -72,8 +72,12 @@ def answer(draft: Draft, turn: Turn) -> Values | None:
     own = _READERS[draft.question or "what"](draft, turn)
     if own is None:
         return None
-    missing = {name: value for name, value in facts(turn).items() if draft.values.get(name) is None}
-    return {**missing, **own}
+    return {**missing_facts(draft, turn), **own}
+
+
+def missing_facts(draft: Draft, turn: Turn) -> Values:
+    """Facts of the text for fields that are not dealt with yet."""
+    return {name: value for name, value in facts(turn).items() if draft.values.get(name) is None}
 
 
 def _what(draft: Draft, turn: Turn) -> Values | None:

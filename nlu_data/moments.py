@@ -45,6 +45,7 @@ _ENGLISH_NUMBERS = {
 _EN = r"(?P<n>\d{1,3}|a couple of|couple of|a few|few|several|an?|one|two|three|four|five|six|seven|eight|nine|ten)"
 _UNIT_DAYS = {"天": 1, "日": 1, "周": 7, "星期": 7, "礼拜": 7, "月": 30, "年": 365,
               "day": 1, "week": 7, "month": 30, "year": 365}  # fmt: skip
+_NOT_TIME = re.compile(r"(?:还?没|都没|一直|还是|了)$")
 _MONTH_NAME = r"(?P<name>jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
 
 
@@ -69,6 +70,8 @@ def _safely(reader: Callable[[re.Match[str], datetime], Span | None], match: re.
 def _moment(flat: str, match: re.Match[str], span: Span, now: datetime) -> Moment:
     """`到现在` or `since` in front or behind stretches the span up to now."""
     start, end = match.span()
+    trailing = _NOT_TIME.search(match.group())
+    end -= len(trailing.group()) if trailing else 0
     onward = re.compile(r"\s?(?:就|一直|开始|起|断)*\s?(?:到|至)(?:现在|今)|\s?(?:开始|以来|起)|\s?(?:until|till) now").match(flat, end)
     before = re.search(r"(?:since|自从|从)\s?$", flat[:start])
     if onward or before:
