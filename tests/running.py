@@ -91,11 +91,11 @@ class Running:
         return found
 
     def rasa_answers(self) -> bool:
-        port = self.run_file()["ports"]["rasa"]
+        port = self.run_file()["children"]["rasa"]["port"]
         return httpx.get(f"http://127.0.0.1:{port}/webhooks/turn/health").status_code == 200
 
     def pid(self, name: str) -> int:
-        return int(self.run_file()["pids"][name])
+        return int(self.run_file()["children"][name]["pid"])
 
     def kill(self, name: str) -> None:
         """SIGKILL, as a crash would."""

@@ -168,13 +168,15 @@ def complain(customer: Customer, words: dict[str, str]) -> str:
     answers = {
         r"号码|手机号|账号|number|account": words["number"],
         r"什么时候|时间|几点|when|time": words["when"],
-        r"地址|哪里|地点|位置|where|address|place": words["place"],
+        r"地址|地方|哪里|地点|位置|where|address|place": words["place"],
         r"希望|诉求|怎么解决|like us to|want|remedy": words["skip"],
     }
-    for _ in range(8):
+    for _ in range(16):
         line = customer.hear(r".+")
-        said = str(line["text"])
-        if isinstance(line["buttons"], list) and len(line["buttons"]) == 3 and words["number"] in said:
+        said, buttons = str(line["text"]), line["buttons"]
+        if not buttons:  # a question always has at least a button to skip it
+            continue
+        if isinstance(buttons, list) and len(buttons) == 3 and words["number"] in said:
             customer.tap(payload(line, 0))
             receipt = customer.hear(words["receipt"])
             found = REFERENCE.search(str(receipt["text"]))
@@ -183,33 +185,50 @@ def complain(customer: Customer, words: dict[str, str]) -> str:
         answer = next((answer for asked, answer in answers.items() if re.search(asked, said, re.IGNORECASE)), None)
         assert answer, f"what is asked here? {said}"
         customer.say(answer)
-    raise AssertionError("eight questions and no read-back")
+    raise AssertionError("sixteen lines and no read-back")
 
 
-def customer_on(channel: str, language: str, product: Running, emulator: TelegramEmulator) -> Customer:
-    if channel == "telegram":
-        return TelegramCustomer(emulator, hash((product.public, language)) % 10**8 + 1)
-    return WebCustomer(product.public, language)
+class Customers:
+    """Makes customers and sees them off."""
+
+    def __init__(self, product: Running, emulator: TelegramEmulator) -> None:
+        self._product = product
+        self._emulator = emulator
+        self._web: list[WebCustomer] = []
+
+    def on(self, channel: str, language: str = "zh") -> Customer:
+        if channel == "telegram":
+            return TelegramCustomer(self._emulator, hash((self._product.public, language)) % 10**8 + 1)
+        self._web.append(WebCustomer(self._product.public, language))
+        return self._web[-1]
+
+    def close(self) -> None:
+        for one in self._web:
+            one.close()
+
+
+@pytest.fixture
+def customers(product: Running, emulator: TelegramEmulator) -> Iterator[Customers]:
+    made = Customers(product, emulator)
+    yield made
+    made.close()
 
 
 @pytest.mark.parametrize("channel", ["telegram", "webchat"])
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_the_whole_journey(
-    product: Running, emulator: TelegramEmulator, agent: Agent, channel: str, language: str
-) -> None:
+def test_the_whole_journey(product: Running, customers: Customers, agent: Agent, channel: str, language: str) -> None:
     words = WORDS[language]
-    customer = customer_on(channel, language, product, emulator)
+    customer = customers.on(channel, language)
     reference = complain(customer, words)
     conversation_id = newest_conversation(product)
 
     customer.say(words["status"])
     assert reference in str(customer.hear(reference)["text"])
 
-    stranger = WebCustomer(product.public, language)
+    stranger = customers.on("webchat", language)
     stranger.say(f"{reference}")
     told = stranger.hear(words["stranger"])
     assert reference not in str(told["text"]), "a stranger learns nothing, not even that it exists"
-    stranger.close()
 
     customer.say(words["human"])
     customer.hear(words["queued"])
@@ -229,13 +248,12 @@ def test_the_whole_journey(
     assert agent.do(conversation_id, "close").status_code == 200
 
 
-def test_no_words_of_customers_in_logs(product: Running) -> None:
+def test_no_words_of_customers_in_logs(product: Running, customers: Customers) -> None:
     canary = "金丝雀" + uuid.uuid4().hex[:8]
     phone = "13912345670"
-    customer = WebCustomer(product.public)
+    customer = customers.on("webchat")
     customer.say(f"宽带断了 {canary} {phone}")
     customer.hear(r".+")
-    customer.close()
     for path in [product.home / "supervisor.out", *(product.home / "logs").glob("*")]:
         logged = path.read_text(encoding="utf-8", errors="replace")
         assert canary not in logged and phone not in logged, path.name

@@ -41,6 +41,7 @@ def test_a_talk_ends_with_a_receipt(hands: Hands) -> None:
         filed = complaints.by_reference(db, reference)
         assert filed is not None
         first = inbox.history(db, hands.conversation("ann").id)[0]
+        assert complaints.of_conversation(db, first.conversation_id) == [filed]
         assert filed.received_at == first.received_at
         assert filed.due_at - filed.received_at == timedelta(days=15)
 

@@ -160,13 +160,9 @@ def of_identity(db: Connection, identity_id: int) -> list[Complaint]:
 
 
 def of_conversation(db: Connection, conversation_id: int) -> list[Complaint]:
-    rows = db.execute(
-        select(*_COLUMNS)
-        .join(complaint_link, complaint_link.c.complaint_id == complaint.c.id)
-        .where(complaint_link.c.conversation_id == conversation_id)
-        .distinct()
-        .order_by(complaint.c.id.desc())
-    )
+    """The newest first."""
+    linked = select(complaint_link.c.complaint_id).where(complaint_link.c.conversation_id == conversation_id)
+    rows = db.execute(select(*_COLUMNS).where(complaint.c.id.in_(linked)).order_by(complaint.c.id.desc()))
     return [_row(row) for row in rows]
 
 

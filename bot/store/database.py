@@ -46,12 +46,23 @@ class Database:
 
 def _engine(url: str, pool_size: int) -> Engine:
     if url.startswith("sqlite"):
-        engine = create_engine(url, connect_args={"timeout": SQLITE_PATIENCE}, pool_size=pool_size, max_overflow=20)
+        engine = create_engine(
+            url,
+            connect_args={"timeout": SQLITE_PATIENCE},
+            pool_size=pool_size,
+            max_overflow=20,
+            hide_parameters=True,  # they would land in tracebacks, customers' words among them
+        )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     return create_engine(
-        url, pool_size=pool_size, max_overflow=20, pool_pre_ping=True, connect_args={"connect_timeout": 5}
+        url,
+        connect_args={"connect_timeout": 5},
+        pool_size=pool_size,
+        max_overflow=20,
+        pool_pre_ping=True,
+        hide_parameters=True,
     )
 
 
