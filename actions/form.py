@@ -161,6 +161,8 @@ def _skipped(step: Step, turn: Turn) -> Step:
 def _corrected(step: Step, turn: Turn) -> Step | None:
     """ "号码写错了，是139…" changes the field at once; "号码写错了" asks for it again."""
     given = {name: value for name, value in reading.facts(turn).items() if name != "remedy"}
+    if given and not any(step.draft.told(name) for name in given):
+        return None  # nothing to correct: an ordinary answer ("my number is …")
     if given:
         step.draft = step.draft.with_values(**given)
         step.answer.say("form.corrected")
@@ -234,6 +236,8 @@ def _ask_next(step: Step, turn: Turn) -> Step:
 
 def _ask_question(step: Step, question: str, turn: Turn) -> Step:
     options = (*reading.likely_leaves(turn), OTHER) if question == "category" else ()
+    if question == "category" and step.draft.question == "category":
+        options = step.draft.options
     step.draft = step.draft.asking(question, options=options)
     _ask(step)
     return step

@@ -111,6 +111,6 @@ def leaf_of(example: Message) -> str | None:
 
 def _untrained() -> Pipeline:
     words = TfidfVectorizer(analyzer="word", token_pattern=r"[a-z][a-z']+", ngram_range=(1, 2), sublinear_tf=True)
-    marks = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 3), sublinear_tf=True, min_df=1)
-    model = LogisticRegression(C=20.0, class_weight="balanced", max_iter=300)
+    marks = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), sublinear_tf=True)
+    model = LogisticRegression(solver="liblinear", C=50.0, class_weight="balanced", max_iter=300)
     return Pipeline([("features", FeatureUnion([("marks", marks), ("words", words)])), ("model", model)])

@@ -14,7 +14,8 @@ _TALKATIVE = ("rasa", "rasa_sdk", "sanic", "sanic.root", "sanic.error", "sanic.a
 def hush(level: int = logging.INFO) -> None:
     """Sets the environment and the logging of this process. Call once, before Rasa is imported."""
     os.environ.update(RASA_TELEMETRY_ENABLED="false", SANIC_HOST="127.0.0.1", TF_CPP_MIN_LOG_LEVEL="3",
-                      LOG_LEVEL_LIBRARIES="ERROR", TQDM_DISABLE="1", SANIC_WORKERS="1", ACTION_SERVER_SANIC_WORKERS="1")  # fmt: skip
+                      LOG_LEVEL_LIBRARIES="ERROR", TQDM_DISABLE="1",
+                      RASA_MAX_CACHE_SIZE="0", SANIC_WORKERS="1", ACTION_SERVER_SANIC_WORKERS="1")  # fmt: skip
     os.environ.pop("SENTRY_DSN", None)
     # All from Rasa's dependencies, which also reset filters; our own modules are tested with warnings as errors.
     warnings.showwarning = lambda *_, **__: None

@@ -17,7 +17,7 @@ from nlu_data.quiet import hush, hush_structlog  # noqa: E402  (the path must be
 HERE = ROOT / "nlu_data"
 MODELS = HERE / "models"
 # What decides about the model; the servers and the actions do not.
-_COMPONENTS = ("wording", "tokenizer", "leaf", "entities", "moments", "amounts", "numerals", "signals")
+_COMPONENTS = ("wording", "tokenizer", "leaf", "entities", "sure_words", "moments", "amounts", "numerals", "signals")
 
 
 def main() -> None:
