@@ -34,7 +34,7 @@ from bot.channel import (
     Media,
     Request,
 )
-from bot.channels.telegram_line import Call, Line
+from bot.channels.telegram_line import Call, Closed, Line
 from bot.channels.telegram_updates import to_incoming, update_id
 from bot.errors import (
     DownloadFailed,
@@ -75,6 +75,7 @@ class Telegram:
         self._account = account
         self._lock = threading.Lock()
         self._line: Line | None = None
+        self._closed = False
 
     def receive(self, request: Request) -> Answer:
         """A webhook post. A tap's answer carries the call that stops the spinner on the customer's button."""
@@ -156,13 +157,17 @@ class Telegram:
         return Media(content, attachment.mime or mimetypes.guess_type(path)[0] or "application/octet-stream")
 
     def close(self) -> None:
+        """For good: who is still waiting gets an error at once."""
         with self._lock:
+            self._closed = True
             line, self._line = self._line, None
         if line is not None:
             line.close()
 
     def _connected(self) -> Line:
         with self._lock:
+            if self._closed:
+                raise Closed
             if self._line is None:
                 api_url = self._account.settings.get("api_url") or "https://api.telegram.org"
                 self._line = Line(self._account.secret, api_url, patience=SEND_DEADLINE, connect=_CONNECT)
@@ -207,7 +212,7 @@ def _send_error(error: BaseException) -> SendFailed | SendUncertain | Throttled:
         return Throttled(_pause(error))
     if isinstance(error, Forbidden | BadRequest | ChatMigrated):
         return SendFailed(_words(error), permanent=True)
-    if isinstance(error, InvalidToken) or isinstance(error.__cause__, _NEVER_LEFT):
+    if isinstance(error, InvalidToken | Closed) or isinstance(error.__cause__, _NEVER_LEFT):
         return SendFailed(_words(error), permanent=False)
     if _answered(error):
         return SendFailed(_words(error), permanent=False)

@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -19,6 +20,10 @@ T = TypeVar("T")
 Call = Callable[[Bot], Coroutine[Any, Any, T]]
 
 _POOL = 1.0  # seconds to wait for a free connection
+
+
+class Closed(Exception):
+    """The line was closed: nothing was asked."""
 
 
 class Line:
@@ -44,14 +49,19 @@ class Line:
             request=self._requests[0],
             get_updates_request=self._requests[1],
         )
+        self._lock = threading.Lock()
+        self._closed = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="telegram", daemon=True)
         self._thread.start()
 
     def call(self, ask: Call[T], seconds: float) -> T:
-        """Runs it there and waits here. Raises TimeoutError, CancelledError when closed meanwhile, or its own error."""
-        future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(ask(self._bot), seconds), self._loop)
-        return future.result(seconds + 1)
+        """Runs it there and waits here. Raises Closed, TimeoutError, its own error, or CancelledError when closed."""
+
+        async def in_time() -> T:
+            return await asyncio.wait_for(ask(self._bot), seconds)
+
+        return self._submit(in_time).result(seconds + 1)
 
     def begin(self, ask: Call[object], seconds: float) -> None:
         """Runs it there and does not look back."""
@@ -60,11 +70,20 @@ class Line:
             with suppress(TelegramError, TimeoutError):
                 await asyncio.wait_for(ask(self._bot), seconds)
 
-        asyncio.run_coroutine_threadsafe(quietly(), self._loop)
+        self._submit(quietly)
+
+    def _submit(self, work: Callable[[], Coroutine[Any, Any, T]]) -> Future[T]:
+        """What gets in before `close` is cancelled by it; nothing gets in after it, and waits there for ever."""
+        with self._lock:
+            if self._closed:
+                raise Closed
+            return asyncio.run_coroutine_threadsafe(work(), self._loop)
 
     def close(self) -> None:
         """Calls under way are cancelled."""
-        closing = asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop)
+        with self._lock:
+            self._closed = True
+            closing = asyncio.run_coroutine_threadsafe(self._wind_up(), self._loop)
         with suppress(Exception):  # the process ends, or the account is gone: nobody can do anything about it
             closing.result(2.0)
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -79,3 +98,5 @@ class Line:
         await asyncio.gather(*others, return_exceptions=True)
         for request in self._requests:
             await request.shutdown()
+        await self._loop.shutdown_asyncgens()
+        await asyncio.sleep(0)  # transports are gone one round of the loop after they were closed

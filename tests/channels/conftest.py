@@ -145,8 +145,16 @@ class TelegramEmulator:
         """The fields of every call of a method that the emulator took."""
         return [fields for name, fields in list(self._emulator.calls) if name == method]
 
+    async def _wind_up(self) -> None:
+        await self._runner.cleanup()
+        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)
+
     def close(self) -> None:
-        self._run(self._runner.cleanup())
+        self._run(self._wind_up())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()

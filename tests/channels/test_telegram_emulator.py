@@ -233,6 +233,14 @@ class TestSending:
         with pytest.raises(SendUncertain):
             channel.send(Outgoing(str(CHAT), "hello"))
 
+    def test_after_closing_nothing_is_sent(self, telegram_emulator: TelegramEmulator, channel: Telegram) -> None:
+        channel.send(Outgoing(str(CHAT), "before"))
+        channel.close()
+        with pytest.raises(SendFailed) as failure:
+            channel.send(Outgoing(str(CHAT), "after"))
+        assert not failure.value.permanent
+        assert len(telegram_emulator.sent()) == 1
+
     def test_a_token_that_cannot_be_one(self) -> None:
         channel = Telegram(Account(1, "telegram", "main", "", "", {}))
         with pytest.raises(SendFailed):
