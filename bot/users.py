@@ -264,7 +264,7 @@ def _over(db: Connection, scopes: tuple[str, str], more: int) -> bool:
 
 def _note(db: Connection, scope: str) -> int:
     made = inserted_id(db, store.login_attempt, scope=scope, at=now(db))
-    assert made is not None  # an attempt has no unique key but its id
+    assert made is not None  # noqa: S101 - an attempt has no unique key but its id
     return made
 
 
