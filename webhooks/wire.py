@@ -104,7 +104,7 @@ def _client_ids(db: Connection, conversation_id: int) -> dict[str, str]:
 
 def _visible(line: Line) -> bool:
     """The customer's own words, and what has its number in the stream: nothing held, dropped or still due."""
-    return line.side == "customer" or (line.side in ("bot", "agent") and line.stream is not None)
+    return (line.side == "customer" and bool(line.text)) or (line.side in ("bot", "agent") and line.stream is not None)
 
 
 def _line(line: Line, client_id: str | None) -> dict[str, Any]:

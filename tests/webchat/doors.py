@@ -26,18 +26,26 @@ def door(environ: Mapping[str, str], port: int | None = None, app: str = "webhoo
     """Gives the address of a door that runs on this environment; it is killed at the end."""
     port = port or free_port()
     command = [sys.executable, "-m", "gunicorn", "--worker-class", "gevent", "--workers", "1"]
-    command += ["--bind", f"127.0.0.1:{port}", "--graceful-timeout", "1", app]
+    command += ["--bind", f"127.0.0.1:{port}", "--graceful-timeout", "1", "--no-control-socket", app]
     process = subprocess.Popen(command, env={**os.environ, **environ}, stderr=subprocess.DEVNULL)
     try:
         _wait_for(f"http://127.0.0.1:{port}/live", process)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(10)
+        _bury(process)
+
+
+def _bury(process: "subprocess.Popen[bytes]") -> None:
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(15)
 
 
 def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         try:
             if httpx.get(url, timeout=1).is_success:

@@ -18,6 +18,8 @@ from tests.webchat.visitor import new_id
 
 pytestmark = pytest.mark.real
 
+VISITORS = 20
+
 
 @pytest.fixture
 def address(environ: dict[str, str], product: Product) -> Iterator[str]:
@@ -82,7 +84,7 @@ def test_streams_do_not_hold_up_messages(address: str, client: httpx.Client) -> 
     assert took < 5
 
 
-def test_many_visitors_at_once_on_one_process(address: str, hands_count: int = 20) -> None:
+def test_many_visitors_at_once_on_one_process(address: str) -> None:
     """With SQLite every writer shares one thread: nothing may yield inside a write transaction."""
 
     def visit(number: int) -> list[int]:
@@ -91,8 +93,8 @@ def test_many_visitors_at_once_on_one_process(address: str, hands_count: int = 2
             one.headers["Authorization"] = f"Bearer {token}"
             return [_say(one, f"message {number}.{part}").json()["sequence"] for part in range(5)]
 
-    with ThreadPoolExecutor(hands_count) as pool:
-        assert list(pool.map(visit, range(hands_count))) == [[1, 2, 3, 4, 5]] * hands_count
+    with ThreadPoolExecutor(VISITORS) as pool:
+        assert list(pool.map(visit, range(VISITORS))) == [[1, 2, 3, 4, 5]] * VISITORS
 
 
 def test_a_reader_that_stops_reading_is_cut(
