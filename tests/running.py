@@ -36,7 +36,7 @@ def wait_for(what: str, look: Callable[[], T | None], seconds: float = 60) -> T:
         if found:
             return found
         assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
-        time.sleep(0.1)
+        time.sleep(0.4)  # the chat API allows a few reads a second
 
 
 class Running:
@@ -78,7 +78,7 @@ class Running:
                 return False
 
         try:
-            wait_for("the product to be ready", look, 120)
+            wait_for("the product to be ready", look, 240)
         except AssertionError:
             raise AssertionError(f"not ready:\n{self.output()}\n{self.logs()}") from None
 

@@ -18,7 +18,7 @@ from tests.channels.conftest import TelegramEmulator
 from tests.conftest import PG_HOST, pg_available
 from tests.running import Agent, Running, WebCustomer, running, wait_for
 
-pytestmark = pytest.mark.journey
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(400)]  # starting Rasa on a busy machine takes minutes
 
 REFERENCE = re.compile(r"TS-[2-9A-Z]{4}-[2-9A-Z]{4}-[2-9A-Z]")
 SOLVED = {"zh": "换了光猫，网速已恢复", "en": "We replaced the modem"}
