@@ -19,7 +19,9 @@ RETRY_AFTER_OUTAGE = 5  # seconds
 class Problem(Exception):
     """Ends the request. `code` names a text `webchat.refused.<code>`."""
 
-    def __init__(self, status: int, code: str, args: Mapping[str, str | int] | None = None, *, retry_after: int = 0) -> None:
+    def __init__(
+        self, status: int, code: str, args: Mapping[str, str | int] | None = None, *, retry_after: int = 0
+    ) -> None:
         super().__init__(code)
         self.status = status
         self.code = code

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from bot import settings as settings_file
 from bot.build import Product, build
@@ -22,7 +22,7 @@ from tests.webchat.doors import door, worker
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 WHAT = {"zh": "家里宽带从昨晚开始一直断", "en": "My broadband keeps dropping since last night"}
-SIZES = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1280, "height": 800}}
+SIZES: dict[str, ViewportSize] = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1280, "height": 800}}
 SHOTS = os.environ.get("TINGSU_SHOTS", "")  # a folder: the pictures are kept there
 
 

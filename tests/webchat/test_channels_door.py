@@ -44,7 +44,7 @@ def platform(product: Product, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
     main = product.accounts["webchat", "main"]
     account = Account(main.id, "platform", "main", secret="s3cret")
     monkeypatch.setitem(CHANNELS, "platform", Platform)
-    monkeypatch.setitem(product.accounts, ("platform", "main"), account)  # type: ignore[arg-type]
+    monkeypatch.setitem(product.accounts, ("platform", "main"), account)
     monkeypatch.setitem(product.channels._made, main.id, Platform(account))
     return create_app(product).test_client()
 

@@ -101,7 +101,10 @@ def test_a_reader_that_stops_reading_is_cut(
     environ: dict[str, str], product: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It never reads its socket; the door lets go of it, and a second connection gets every message once."""
-    with door(environ, app="tests.webchat.impatient:create_app()") as address, httpx.Client(base_url=f"{address}/chat/v1", timeout=20) as client:
+    with (
+        door(environ, app="tests.webchat.impatient:create_app()") as address,
+        httpx.Client(base_url=f"{address}/chat/v1", timeout=20) as client,
+    ):
         token = client.post("/sessions", json={}).json()["token"]
         client.headers["Authorization"] = f"Bearer {token}"
         _say(client, "hello")

@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from bot.build import Product
-from bot.store import conversations
+from bot.store import conversations, outbox
 from tests.talking import Hands, chat
 from tests.webchat.visitor import Visitor
 from webhooks import stream as stream_file
@@ -74,10 +74,8 @@ def test_a_reconnect_gets_exactly_the_rest(hands: Hands, listen: Callable[[int],
 def test_more_than_a_page_of_messages_comes_without_waiting(
     hands: Hands, listen: Callable[[int], Iterator[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from webhooks import wire
-
-    real = wire.outbox.stream_after
-    monkeypatch.setattr(wire.outbox, "stream_after", lambda db, conversation, after: real(db, conversation, after, 2))
+    real = outbox.stream_after
+    monkeypatch.setattr(outbox, "stream_after", lambda db, conversation, after: real(db, conversation, after, 2))
     for number in range(5):
         hands.say(SENDER, f"message {number}")
     assert [message["stream"] for message in until(listen(0), "message", 5)] == [1, 2, 3, 4, 5]
@@ -178,7 +176,7 @@ def test_over_http_it_is_an_event_stream(visitor: Visitor, client: FlaskClient) 
     response = client.get("/chat/v1/events?after=0", headers=visitor.headers)
     assert response.mimetype == "text/event-stream"
     assert response.headers["X-Accel-Buffering"] == "no" and response.headers["Cache-Control"] == "no-store"
-    assert b"retry: " in next(iter(response.response))  # type: ignore[arg-type]
+    assert b"retry: " in next(iter(response.response))
     response.close()
 
 

@@ -4,7 +4,7 @@ import itertools
 from typing import Any, Self
 
 from flask.testing import FlaskClient
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from werkzeug.test import TestResponse
 
 _numbers = itertools.count(1)

@@ -17,7 +17,10 @@ const stream = new Stream({
     showTyping(false);
     view.add(message, tapped);
   },
-  state: showState,
+  state: (now) => {
+    showState(now);
+    if (now.state !== "bot") view.closeChoices(); // a tap would be stale; the bot asks again when it is back
+  },
   connection: showConnection,
 });
 

@@ -20,7 +20,7 @@ export class Outgoing {
 
   add(item) {
     this.items.push(item);
-    this.told(item, "sending");
+    this.told(item, navigator.onLine ? "sending" : "unsent");
     this.work();
   }
 
