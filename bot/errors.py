@@ -1,22 +1,22 @@
 """Every error we raise on purpose, named by what the caller must do.
 
-    TingsuError
-    ├── SettingsWrong            show all problems, do not start
-    ├── Forged                   refuse with 403, store nothing, log no body
-    ├── Malformed                platform posts: 200 and recorded; our own APIs: 400 with the reason
-    ├── TooLarge                 413
-    ├── SendFailed(permanent)    permanent: give up this message; else try again later
-    ├── SendUncertain            never resend by itself: it may have arrived
-    ├── Throttled(retry_after)   try again after so many seconds
-    ├── DownloadFailed(permanent)
-    ├── DialogueDown             Rasa cannot be reached or hangs: wait, the turn is not to blame
-    ├── TurnFailed               Rasa answered, but not with a result: count it against the turn
-    ├── DeskDown                 the desk cannot be reached: try again later
-    ├── DeskUncertain            the desk may have done it: search by reference before anything else
-    ├── DeskRefused              the desk says no, for good: a person must look
-    ├── LeaseLost                another worker has taken over: drop everything
-    ├── NotYours(owner)          the conversation's state has moved: 409 that names the owner
-    └── Newer                    the customer has written meanwhile: 409, look again
+TingsuError
+├── SettingsWrong            show all problems, do not start
+├── Forged                   refuse with 403, store nothing, log no body
+├── Malformed                platform posts: 200 and recorded; our own APIs: 400 with the reason
+├── TooLarge                 413
+├── SendFailed(permanent)    permanent: give up this message; else try again later
+├── SendUncertain            never resend by itself: it may have arrived
+├── Throttled(retry_after)   try again after so many seconds
+├── DownloadFailed(permanent)
+├── DialogueDown             Rasa cannot be reached or hangs: wait, the turn is not to blame
+├── TurnFailed               Rasa answered, but not with a result: count it against the turn
+├── DeskDown                 the desk cannot be reached: try again later
+├── DeskUncertain            the desk may have done it: search by reference before anything else
+├── DeskRefused              the desk says no, for good: a person must look
+├── LeaseLost                another worker has taken over: drop everything
+├── NotYours(owner)          the conversation's state has moved: 409 that names the owner
+└── Newer                    the customer has written meanwhile: 409, look again
 """
 
 

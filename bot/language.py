@@ -6,7 +6,23 @@ _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _WORD = re.compile(r"\b[A-Za-z]{2,}\b")
 _ENOUGH_WORDS = 2  # "wifi", "ok" and "5G" say nothing about the language
 # Single words that only someone who wants English types.
-_ALONE = frozenset("human agent person operator hello help status complaint complain cancel thanks thank english".split())
+_ALONE = frozenset(
+    [
+        "human",
+        "agent",
+        "person",
+        "operator",
+        "hello",
+        "help",
+        "status",
+        "complaint",
+        "complain",
+        "cancel",
+        "thanks",
+        "thank",
+        "english",
+    ]
+)
 
 
 def detect(text: str, current: str) -> str:

@@ -1,6 +1,6 @@
 """What may go out, and when: writing rows, following moves, and the fate of each row.
 
-    pending -> sending -> sent | retry | uncertain | dead;  pending | retry -> superseded | held -> pending
+pending -> sending -> sent | retry | uncertain | dead;  pending | retry -> superseded | held -> pending
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,13 +52,16 @@ def fate(row: OutboxRow, conversation: Conversation) -> str:
 
 
 def _write(db: Connection, conversation: Conversation, class_: str, key: str, **values: Any) -> int | None:
-    row_id = store.add(
-        db, conversation_id=conversation.id, class_=class_, key=key, epoch=conversation.epoch, **values
-    )
+    row_id = store.add(db, conversation_id=conversation.id, class_=class_, key=key, epoch=conversation.epoch, **values)
     if row_id is not None:
         conversations.wake_sender(db, conversation.id)
         facts.record(
-            db, "outbox.written", conversation_id=conversation.id, outbox=row_id, class_=class_, epoch=conversation.epoch
+            db,
+            "outbox.written",
+            conversation_id=conversation.id,
+            outbox=row_id,
+            class_=class_,
+            epoch=conversation.epoch,
         )
     return row_id
 
@@ -171,9 +174,7 @@ def send_held(db: Connection, conversation: Conversation, user_id: int) -> int:
         store.settle(db, row.id, "held", state="pending", reason=RELEASED_BY_AGENT, due_at=conversations.now(db))
     if held:
         conversations.wake_sender(db, conversation.id)
-        facts.record(
-            db, "notice.released", actor=f"user:{user_id}", conversation_id=conversation.id, count=len(held)
-        )
+        facts.record(db, "notice.released", actor=f"user:{user_id}", conversation_id=conversation.id, count=len(held))
     return len(held)
 
 

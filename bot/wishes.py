@@ -22,7 +22,9 @@ _ZH_COMPLAINS = re.compile(
     r"(?:转|接|找|打|等)(?:不到|不了|不通|不上|半天|了半天|来转去)|(?:没有|没|无)(?:人工|真人)(?:接|理|服务|可转)"
     r"|(?:一直|总是|老是|就是|从来)(?:都)?(?:没|转|打|接|不|在?排)"
 )
-_EN_PERSON = r"(?:human|person|people|agent|operator|representative|rep|someone|somebody|advisor|adviser|manager|supervisor)"
+_EN_PERSON = (
+    r"(?:human|person|people|agent|operator|representative|rep|someone|somebody|advisor|adviser|manager|supervisor)"
+)
 _EN_ALONE = re.compile(
     rf"^(?:i |a |an |the |real |live |want |need |would like |get |give me |please |now |just |some |human |customer |service )*{_EN_PERSON}"
     r"(?: please| now| help| agent| here| asap| thanks)*$"
