@@ -31,7 +31,7 @@ from tests.running import free_port, wait_for
 from tests.talking import chat
 from tests.talking import text as words
 
-SECONDS = 3.5  # for one measurement
+SECONDS = 2.8  # for one measurement
 ROUNDS = 400  # at most
 SPELL = 0.35  # seconds
 WARM_UP = 10

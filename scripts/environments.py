@@ -6,7 +6,8 @@ from pathlib import Path
 
 from scripts.steps import digest, environment, put_stamp, run, stamped
 
-_PIP = ["-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--progress-bar", "off"]
+# Compiling all of TensorFlow ahead would take minutes; Python compiles what it imports, once, by itself.
+_PIP = ["-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--no-compile", "--progress-bar", "off"]
 
 
 def install(title: str, folder: Path, base: Path | Callable[[], Path], locks: Sequence[Path], *flags: str) -> Path:
