@@ -30,6 +30,7 @@ from bot.store.database import Database
 from bot.texts import Texts
 from bot.ticketing import Ticketing
 from bot.users import Users
+from bot.waiting import Waiting
 from bot.worker import Limits, Turns
 
 MAIN = "main"  # slug of the first account of each kind
@@ -100,6 +101,11 @@ class Product:
 
     def ticketing(self) -> Ticketing:
         return Ticketing(self.database, self.desk)
+
+    def waiting(self) -> Waiting:
+        longest = timedelta(minutes=self.settings.longest_wait_minutes)
+        within = timedelta(minutes=self.settings.callback_within_minutes)
+        return Waiting(self.database, self.bell, self.calendar, longest, within)
 
     def close(self) -> None:
         self.live.close()

@@ -2,6 +2,7 @@
 
 import math
 import time
+from functools import cache
 
 import structlog
 from limits import RateLimitItem, parse
@@ -25,7 +26,7 @@ class Limiter:
 
     def allow(self, scope: str, who: str, limit: str) -> bool:
         """Counts one; False when `limit` (like "20/minute") is used up. Refused attempts do not count."""
-        item = parse(limit)
+        item = _rate(limit)
         if self._shared is not None and time.monotonic() >= self._away_until:
             try:
                 return self._shared.hit(item, scope, who)
@@ -36,7 +37,7 @@ class Limiter:
 
     def retry_after(self, scope: str, who: str, limit: str) -> int:
         """Whole seconds after which another attempt may get through; at least 1."""
-        item = parse(limit)
+        item = _rate(limit)
         return max(1, min(math.ceil(self._reset(item, scope, who) - time.time()), item.get_expiry()))
 
     def _reset(self, item: RateLimitItem, scope: str, who: str) -> float:
@@ -46,6 +47,12 @@ class Limiter:
             except (RedisError, OSError):
                 self._away_until = time.monotonic() + _PAUSE
         return float(self._local.get_window_stats(item, scope, who).reset_time)
+
+
+@cache
+def _rate(limit: str) -> RateLimitItem:
+    """Few different ones, asked with every request."""
+    return parse(limit)
 
 
 def _shared(redis_url: str) -> SlidingWindowCounterRateLimiter:

@@ -32,6 +32,7 @@ class Letter:
     """A row that was flipped to `sending`, rendered and split for its channel."""
 
     row: OutboxRow
+    lease_token: int
     channel: Channel
     recipient: str
     text: str
@@ -100,7 +101,7 @@ class Sender:
         """Handles the first waiting row; False when there is nothing more to do now."""
         with self._database.write() as db:
             current = conversations.lock(db, leased.id)
-            if not conversations.holds_sending(db, leased.id, leased.send_lease_token):
+            if not conversations.renew_sending(db, leased.id, leased.send_lease_token, LEASE):
                 return False
             rows = outbox.repeats_first(db, leased.id, store.waiting(db, leased.id))
             if not rows or rows[0].due_at > conversations.now(db):
@@ -140,6 +141,7 @@ class Sender:
         capabilities = channel.capabilities
         return Letter(
             row,
+            current.send_lease_token,
             channel,
             identity.external_id,
             text,
@@ -192,12 +194,24 @@ class Sender:
                 log.error("send broke", outbox=letter.row.id, error=type(surprise).__name__)
                 self._doubt(letter.row, index, type(surprise).__name__)
                 return
-            self._progress(letter.row, index + 1)
+            if not last and not self._may_go_on(letter, index + 1):
+                return
         self._sent(letter.row, sent_id)
 
-    def _progress(self, row: OutboxRow, pieces: int) -> None:
+    def _may_go_on(self, letter: Letter, pieces: int) -> bool:
+        """Between two pieces: notes how far we are, and stops where an agent has taken over meanwhile."""
+        row = letter.row
         with self._database.write() as db:
+            current = conversations.lock(db, row.conversation_id)
+            if not conversations.renew_sending(db, current.id, letter.lease_token, LEASE):
+                return False  # whoever has the lease now has called this row uncertain
             store.settle(db, row.id, "sending", pieces_sent=pieces)
+            fate = outbox.fate(row, current)
+            if fate == "sent":
+                return True
+            reason = "agent" if fate == "held" else "cut short"
+            store.settle(db, row.id, "sending", state=fate, reason=reason)
+        return False
 
     def _sent(self, row: OutboxRow, platform_id: str) -> None:
         with self._database.write() as db:

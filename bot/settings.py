@@ -31,6 +31,7 @@ class Settings:
     timezone: ZoneInfo
     hours: str
     callback_within_minutes: int
+    longest_wait_minutes: int
     operator_zh: str
     operator_en: str
     hotline: str
@@ -171,6 +172,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         webchat_origins=r.listed("WEBCHAT_ORIGINS"),
         timezone=r.parsed("TIMEZONE", "Asia/Shanghai", _zone, "a time zone such as Asia/Shanghai"),
         hours=r.text("HOURS", "Mon-Sun 00:00-24:00"),
+        longest_wait_minutes=r.parsed("LONGEST_WAIT_MINUTES", "60", _positive, "minutes"),
         callback_within_minutes=r.parsed("CALLBACK_WITHIN_MINUTES", "120", _positive, "minutes"),
         operator_zh=r.text("OPERATOR_ZH", "听诉示例通信"),
         operator_en=r.text("OPERATOR_EN", "Tingsu Example Telecom"),

@@ -9,7 +9,8 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bot import outbox
 from bot.bell import Bell
@@ -98,17 +99,25 @@ class Turns:
                 return None
             current, turn = fixed
             try:
-                said = self._ask(current, turn)
+                self._answer_turn(leased, current, turn)
             except DialogueDown as down:
                 return self._wait(leased, turn, str(down))
             except TurnFailed as failure:
                 pause = self._count_failure(leased, turn, str(failure))
                 if pause is not None:
                     return pause
-                continue
-            self._commit(leased, turn, said)
             self._bell.ring("send")
         return None
+
+    def _answer_turn(self, leased: Conversation, current: Conversation, turn: TurnRow) -> None:
+        """Asks and commits. What is wrong with this turn alone is TurnFailed; the database's trouble is not."""
+        try:
+            self._commit(leased, turn, self._ask(current, turn))
+        except (OperationalError, InterfaceError, PoolTimeout):
+            raise
+        except (KeyError, TypeError, ValueError, SQLAlchemyError) as error:
+            log.exception("turn broke", turn=turn.id, error=type(error).__name__)
+            raise TurnFailed(type(error).__name__) from None
 
     def _fix(self, leased: Conversation) -> tuple[Conversation, TurnRow] | None:
         with self._database.write() as db:

@@ -232,6 +232,32 @@ def test_stop_waiting_returns_to_the_bot(hands: Hands) -> None:
     assert "图片收到了" in hands.heard("ann")[-1], "the open question is said again"
 
 
+def test_nobody_waits_for_ever(hands: Hands) -> None:
+    hands.say("ann", "人工")
+    product = hands.product
+    product.waiting().end_hopeless_waits()
+    assert hands.conversation("ann").state == "queued"
+    with product.database.write() as db:
+        long_ago = conversations.now(db) - timedelta(hours=2)
+        conversations.change(db, hands.conversation("ann").id, queued_at=long_ago)
+    product.waiting().end_hopeless_waits()
+    hands.work()
+    assert hands.conversation("ann").state == "closed"
+    assert "久等" in hands.heard("ann")[-1]
+    with product.database.read() as db:
+        assert len(complaints.open_promises(db, "callback")) == 1
+    hands.say("ann", "宽带断了")
+    assert hands.conversation("ann").state == "bot"
+
+
+def test_a_bug_in_carrying_out_is_the_turns_failure(hands: Hands, script: Script) -> None:
+    script.answer = lambda question: Said([{"no key": 1}], [], {})
+    hands.say("ann", "宽带断了")
+    for _ in range(3):
+        hands.hurry("ann")
+    assert hands.conversation("ann").state == "queued"
+
+
 def test_a_turn_that_moves_says_its_words_as_notices(hands: Hands) -> None:
     hands.say("ann", "misunderstand me")
     assert hands.conversation("ann").state == "queued"

@@ -188,6 +188,26 @@ def test_a_claim_waits_for_the_send_in_flight(hands: Hands, channel: FakeChannel
     assert len(channel.arrived) == 1
 
 
+def test_a_claim_cuts_a_message_in_pieces_short(
+    hands: Hands, channel: FakeChannel, screen: Account, agent: User
+) -> None:
+    accepted = hands.product.inbox.accept(screen, text("ann", "宽带断了"))
+    where = accepted.conversation_id
+    assert where is not None
+    with hands.product.database.write() as db:
+        ownership_rules.move(db, conversations.lock(db, where), "queued", "test", actor="system")
+        ownership_rules.tell_position(db, conversations.lock(db, where), "test")
+
+    def claim() -> None:
+        with hands.product.database.write() as db:
+            ownership_rules.move(db, conversations.lock(db, where), "agent", "x", actor="x", owner_id=agent.id)
+
+    channel.plan = [claim]
+    hands.sender.send_once()
+    assert len(channel.arrived) == 1
+    assert states(hands.product, where) == [("superseded", "cut short")]
+
+
 def test_a_claim_says_what_is_uncertain(
     hands: Hands, channel: FakeChannel, screen: Account, agent: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

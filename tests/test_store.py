@@ -102,9 +102,9 @@ def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
 
 def test_what_is_read_is_not_kept(database: Database) -> None:
     with database.read() as db:
-        sql.insert_new(db, cursors.cursor, source="x", position="", lease_token=0, updated_at=datetime.now(UTC))
+        sql.insert_new(db, accounts.cursor, source="x", position="", lease_token=0, updated_at=datetime.now(UTC))
     with database.read() as db:
-        assert db.execute(select(cursors.cursor).where(cursors.cursor.c.source == "x")).first() is None
+        assert db.execute(select(accounts.cursor).where(accounts.cursor.c.source == "x")).first() is None
 
 
 def test_a_cursor_belongs_to_one_reader(database: Database) -> None:

@@ -271,21 +271,23 @@ def _release(
 
 def renew_work(db: Connection, conversation_id: int, token: int, seconds: float) -> bool:
     """Prolongs the lease on a conversation's turns; False when it ran out or someone else has it."""
+    return _renew(db, conversation_id, token, seconds, "lease_until", "lease_token")
+
+
+def renew_sending(db: Connection, conversation_id: int, token: int, seconds: float) -> bool:
+    """Prolongs the lease on a conversation's sending; False when it ran out or someone else has it."""
+    return _renew(db, conversation_id, token, seconds, "send_lease_until", "send_lease_token")
+
+
+def _renew(db: Connection, conversation_id: int, token: int, seconds: float, until: str, held: str) -> bool:
     c = conversation.c
     clock = now(db)
     done = db.execute(
         update(conversation)
-        .where(c.id == conversation_id, c.lease_token == token, c.lease_until > clock)
-        .values(lease_until=clock + timedelta(seconds=seconds))
+        .where(c.id == conversation_id, c[held] == token, c[until] > clock)
+        .values({c[until]: clock + timedelta(seconds=seconds)})
     )
     return done.rowcount == 1
-
-
-def holds_sending(db: Connection, conversation_id: int, token: int) -> bool:
-    """Whether this lease on the conversation's sending still stands."""
-    c = conversation.c
-    row = db.execute(select(c.send_lease_until, c.send_lease_token).where(c.id == conversation_id)).one()
-    return bool(row[1] == token and row[0] is not None and row[0] > now(db))
 
 
 def queue(db: Connection) -> list[Conversation]:
