@@ -17,9 +17,7 @@ class TellStatus(Action):  # type: ignore[misc]  # rasa_sdk is untyped
     def name(self) -> str:
         return "action_tell_status"
 
-    async def run(
-        self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
-    ) -> list[EventType]:
+    async def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]) -> list[EventType]:
         _tell_status(turn_of(tracker)).send(dispatcher)
         return []
 
@@ -30,9 +28,7 @@ class CallAgent(Action):  # type: ignore[misc]  # rasa_sdk is untyped
     def name(self) -> str:
         return "action_call_agent"
 
-    async def run(
-        self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
-    ) -> list[EventType]:
+    async def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]) -> list[EventType]:
         answer = Answer()
         answer.command("call_agent", reason="wish")
         answer.send(dispatcher)
@@ -45,9 +41,7 @@ class Fallback(Action):  # type: ignore[misc]  # rasa_sdk is untyped
     def name(self) -> str:
         return "action_fallback"
 
-    async def run(
-        self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
-    ) -> list[EventType]:
+    async def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]) -> list[EventType]:
         turn = turn_of(tracker)
         if turn.first("reference"):
             _tell_status(turn).send(dispatcher)

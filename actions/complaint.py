@@ -23,9 +23,7 @@ class ValidateComplaintForm(Action):  # type: ignore[misc]  # rasa_sdk is untype
     def name(self) -> str:
         return f"validate_{FORM}"
 
-    async def run(
-        self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
-    ) -> list[EventType]:
+    async def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]) -> list[EventType]:
         draft, turn = _draft_of(tracker), turn_of(tracker)
         if draft.question is None:
             step = form.begin(draft, turn)
@@ -44,9 +42,7 @@ class ComplaintDone(Action):  # type: ignore[misc]  # rasa_sdk is untyped
     def name(self) -> str:
         return "action_complaint_done"
 
-    async def run(
-        self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
-    ) -> list[EventType]:
+    async def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]) -> list[EventType]:
         answer, draft = Answer(), _draft_of(tracker)
         if tracker.get_slot("outcome") == form.FILED:
             language = turn_of(tracker).language

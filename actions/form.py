@@ -19,7 +19,22 @@ CANCELLED = "cancelled"
 # Turns that are answered by their own topic; afterwards the form repeats its question. Free-text questions need
 # more certainty, since an answer may look like anything.
 _DIGRESSIONS = frozenset(
-    ["complaint_status", "greet", "thanks", "bot_challenge", "ask_tariff", "ask_bill", "ask_outage", "ask_process", "chitchat", "insult", "privacy_request", "suggest_praise", "rate", "out_of_scope"]
+    [
+        "complaint_status",
+        "greet",
+        "thanks",
+        "bot_challenge",
+        "ask_tariff",
+        "ask_bill",
+        "ask_outage",
+        "ask_process",
+        "chitchat",
+        "insult",
+        "privacy_request",
+        "suggest_praise",
+        "rate",
+        "out_of_scope",
+    ]
 )
 _FREE_TEXT = {"what": 0.55, "place": 0.6, "remedy": 0.6}
 

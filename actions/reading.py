@@ -33,7 +33,10 @@ _FIELD_WORDS = {
     "category": re.compile(r"类别|分类|类型|\bcategory\b|\btype\b|\bkind\b", re.IGNORECASE),
     "what": re.compile(r"问题|内容|描述|经过|\bproblem\b|\bdescription\b|\bdetails?\b|\bstory\b", re.IGNORECASE),
 }
-_NONE = re.compile(r"^(?:都)?(?:没有?|无|不涉及|不用|不需要|没啥|没什么|none|no|nothing|n/?a|not applicable|no money)[了的啊呢。.!！]*$", re.IGNORECASE)
+_NONE = re.compile(
+    r"^(?:都)?(?:没有?|无|不涉及|不用|不需要|没啥|没什么|none|no|nothing|n/?a|not applicable|no money)[了的啊呢。.!！]*$",
+    re.IGNORECASE,
+)
 
 
 def has_content(text: str) -> bool:
@@ -59,7 +62,9 @@ def likely_leaves(turn: Turn, most: int = 3) -> tuple[str, ...]:
 def facts(turn: Turn) -> Values:
     """Fields that the text gives by itself, whatever was asked."""
     found = {kind: turn.first(kind) for kind in ("number", "when", "amount", "place", "remedy")}
-    return {kind: masked(value) if isinstance(value, str) else value for kind, value in found.items() if value is not None}
+    return {
+        kind: masked(value) if isinstance(value, str) else value for kind, value in found.items() if value is not None
+    }
 
 
 def field_named(text: str) -> str | None:

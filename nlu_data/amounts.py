@@ -12,7 +12,9 @@ _CHINESE = re.compile(
     rf"(?:(?P<tenths>[一二三四五六七八九\d])(?:毛|角)?(?![\d天月年个条次块元点号]))?(?:钱|人民币)?"
 )
 _SIGN = re.compile(r"(?:[¥$€£]|rmb|cny|usd)\s?(?P<number>\d{1,9}(?:,\d{3}){0,3}(?:\.\d{1,4})?k?)")
-_ENGLISH = re.compile(r"(?<!\d)(?P<number>\d{1,9}(?:,\d{3}){0,3}(?:\.\d{1,4})?)\s?(?:yuan|rmb|cny|kuai|bucks|dollars?|usd|pounds?|euros?)\b")
+_ENGLISH = re.compile(
+    r"(?<!\d)(?P<number>\d{1,9}(?:,\d{3}){0,3}(?:\.\d{1,4})?)\s?(?:yuan|rmb|cny|kuai|bucks|dollars?|usd|pounds?|euros?)\b"
+)
 # The price in a plan's name is no disputed sum.
 _PLAN = re.compile(r"\s?的?(?:的)?(?:每月)?(?:套餐|保号|档|plan|package)")
 

@@ -20,7 +20,9 @@ from nlu_data.wording import flat
 
 _LONGEST = 4000
 _ID_CARD = re.compile(r"(?<!\d)\d{17}[\dx](?!\d)")
-_REFERENCE = re.compile(r"(?<![a-z0-9])ts[-\s]?([2-9a-hj-np-z]{4})[-\s]?([2-9a-hj-np-z]{4})[-\s]?([2-9a-hj-np-z])(?![a-z0-9])")
+_REFERENCE = re.compile(
+    r"(?<![a-z0-9])ts[-\s]?([2-9a-hj-np-z]{4})[-\s]?([2-9a-hj-np-z]{4})[-\s]?([2-9a-hj-np-z])(?![a-z0-9])"
+)
 _RECEIPT_CODE = re.compile(r"(?<![\d.-])\d{4}[\s-]?\d{4}(?![\d.-])")
 _MOBILE = re.compile(r"(?<!\d)(?:\+?86[\s-]?)?(1[3-9]\d)[\s-]?(\d{4})[\s-]?(\d{4})(?!\d)")
 _ACCOUNT = re.compile(r"(?<![a-z0-9@._-])(?:[a-z]{1,8}\d{6,16}|\d{6,16}@[a-z0-9.]{2,20})(?![a-z0-9@])")
@@ -32,7 +34,9 @@ _PLACE = re.compile(
     r"(?:\d{1,4}(?:号楼|栋|幢|座|单元|室))*(?:地下车库|地下室|停车场|电梯里?)?)"
 )
 _LEAD = re.compile(r"^(?:我|我家|家)?(?:就?住?在|位于|是)")
-_NOT_PLACE = re.compile(r"^(?:你们|我们|他们|这个|那个|哪个|整个|每个)?(?:小区|服务区|地区|营业厅|夏天|网路|思路|走路|一路|线路|半路|市|区|县|村)$")
+_NOT_PLACE = re.compile(
+    r"^(?:你们|我们|他们|这个|那个|哪个|整个|每个)?(?:小区|服务区|地区|营业厅|夏天|网路|思路|走路|一路|线路|半路|市|区|县|村)$"
+)
 _ENGLISH_PLACE = re.compile(
     r"\b(?:in|at|on|near)\s((?:\d{1,5}\s)?(?:[A-Z][\w'-]+\s?){1,4}(?:Street|St|Road|Rd|Avenue|Ave|District|Tower|Building|"
     r"Station|Park|Plaza|City|Province|Village|Campus|Airport|Square|Lane)\b|(?:Beijing|Shanghai|Guangzhou|Shenzhen|Nanjing|"
@@ -44,7 +48,8 @@ _REMEDY = re.compile(
 )
 _ENGLISH_REMEDY = re.compile(
     r"\b(?:i (?:want|demand|expect|would like|'d like|insist on)|(?:please|kindly) (?:fix|refund|cancel|send|repair|restore|return|"
-    r"remove|compensate|give|stop)|refund (?:me|my)|give me (?:a|my)|you (?:must|should))\b[^.!?;\n]{0,80}", re.IGNORECASE
+    r"remove|compensate|give|stop)|refund (?:me|my)|give me (?:a|my)|you (?:must|should))\b[^.!?;\n]{0,80}",
+    re.IGNORECASE,
 )
 _MERE_WISH = re.compile(r"\bi (?:want|would like|'d like) to (?:complain|make|file|report|lodge|talk|speak|know|raise)|"
                         r"i want (?:a |to )(?:human|person|real|agent|speak|talk)", re.IGNORECASE)  # fmt: skip
@@ -53,12 +58,16 @@ Entity = dict[str, Any]
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.ENTITY_EXTRACTOR, is_trainable=False)
-class FactExtractor(GraphComponent):
+class FactExtractor(GraphComponent):  # type: ignore[misc]  # Rasa is untyped here
     """Sets `entities`; times are resolved against the message's metadata `now` and `timezone` (else the clock)."""
 
     @classmethod
     def create(
-        cls, config: dict[str, Any], model_storage: ModelStorage, resource: Resource, execution_context: ExecutionContext
+        cls,
+        config: dict[str, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
     ) -> FactExtractor:
         return cls()
 
@@ -87,9 +96,18 @@ def facts(text: str, now: datetime) -> list[Entity]:
     _add(found, [_entity("id_number", "***", match.start(), match.end()) for match in _ID_CARD.finditer(low)])
     _add(found, [_entity("reference", _canonical(match), *match.span()) for match in _REFERENCE.finditer(low)])
     _add(found, _numbers(low))
-    _add(found, [_entity("amount", {"text": head[a.start : a.end], "value": a.value}, a.start, a.end) for a in amounts(low)])
+    _add(
+        found,
+        [_entity("amount", {"text": head[a.start : a.end], "value": a.value}, a.start, a.end) for a in amounts(low)],
+    )
     _add(found, [_when(head, moment) for moment in moments(low, now)])
-    _add(found, [_entity("receipt_code", re.sub(r"\D", "", match.group()), *match.span()) for match in _RECEIPT_CODE.finditer(low)])
+    _add(
+        found,
+        [
+            _entity("receipt_code", re.sub(r"\D", "", match.group()), *match.span())
+            for match in _RECEIPT_CODE.finditer(low)
+        ],
+    )
     found += _places(head) + _remedies(head)
     return sorted(found, key=lambda entity: entity["start"])
 
@@ -119,7 +137,10 @@ def _canonical(match: re.Match[str]) -> str:
 
 def _numbers(low: str) -> list[Entity]:
     mobiles = [_entity("number", match[1] + match[2] + match[3], *match.span()) for match in _MOBILE.finditer(low)]
-    others = [_entity("number", _spoken(match), match.start, match.end) for match in phonenumbers.PhoneNumberMatcher(low, "CN")]
+    others = [
+        _entity("number", _spoken(match), match.start, match.end)
+        for match in phonenumbers.PhoneNumberMatcher(low, "CN")
+    ]
     accounts = [_entity("number", match.group(), *match.span()) for match in _ACCOUNT.finditer(low)]
     return mobiles + others + accounts
 

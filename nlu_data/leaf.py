@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import skops.io
 from rasa.engine.graph import ExecutionContext, GraphComponent
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 from rasa.engine.storage.resource import Resource
 from rasa.engine.storage.storage import ModelStorage
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import FeatureUnion, Pipeline
 
+from nlu_data.leaf_model import LeafModel
 from nlu_data.wording import has_words, normalised
 
 NO_TOPIC = "none"
@@ -26,7 +23,7 @@ _LONGEST = 4000
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=True)
-class LeafClassifier(GraphComponent):
+class LeafClassifier(GraphComponent):  # type: ignore[misc]  # Rasa is untyped here
     """Sets `category` (a leaf slug or None) and `categories` (best first) on each message.
 
     Training examples carry their leaf as intent metadata `leaf`; complaints without one teach the class "none".
@@ -36,7 +33,7 @@ class LeafClassifier(GraphComponent):
         self._threshold: float = config["threshold"]
         self._storage = storage
         self._resource = resource
-        self._model: Pipeline | None = None
+        self._model: LeafModel | None = None
 
     @staticmethod
     def get_default_config() -> dict[str, Any]:
@@ -44,7 +41,11 @@ class LeafClassifier(GraphComponent):
 
     @classmethod
     def create(
-        cls, config: dict[str, Any], model_storage: ModelStorage, resource: Resource, execution_context: ExecutionContext
+        cls,
+        config: dict[str, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
     ) -> LeafClassifier:
         return cls(config, model_storage, resource)
 
@@ -52,9 +53,9 @@ class LeafClassifier(GraphComponent):
         rows = [(example.get("text"), leaf_of(example)) for example in training_data.intent_examples]
         labelled = [(normalised(text), leaf) for text, leaf in rows if leaf is not None]
         if labelled:
-            self._model = _untrained().fit([text for text, _ in labelled], [leaf for _, leaf in labelled])
+            self._model = LeafModel.fitted(*zip(*labelled, strict=True))
             with self._storage.write_to(self._resource) as folder:
-                skops.io.dump(self._model, folder / "leaf.skops")
+                self._model.save(folder)
         return self._resource
 
     @classmethod
@@ -68,9 +69,7 @@ class LeafClassifier(GraphComponent):
     ) -> LeafClassifier:
         component = cls(config, model_storage, resource)
         with model_storage.read_from(resource) as folder:
-            file = folder / "leaf.skops"
-            if file.exists():
-                component._model = skops.io.load(file, trusted=skops.io.get_untrusted_types(file=file))
+            component._model = LeafModel.loaded(folder)
         return component
 
     def process_training_data(self, training_data: TrainingData) -> TrainingData:
@@ -87,9 +86,10 @@ class LeafClassifier(GraphComponent):
         """All leaves, best first, as `{"category", "confidence"}`; the class "none" keeps its place."""
         if self._model is None or not has_words(text):
             return []
-        chances = self._model.predict_proba([normalised(text[:_LONGEST])])[0]
-        pairs = sorted(zip(self._model.classes_, chances), key=lambda pair: -pair[1])
-        return [{"category": str(leaf), "confidence": round(float(chance), 4)} for leaf, chance in pairs]
+        return [
+            {"category": leaf, "confidence": round(chance, 4)}
+            for leaf, chance in self._model.ranking(normalised(text[:_LONGEST]))
+        ]
 
     def _chosen(self, message: Message, ranking: list[dict[str, Any]]) -> str | None:
         intent = (message.get("intent") or {}).get("name")
@@ -107,10 +107,3 @@ def leaf_of(example: Message) -> str | None:
         return None
     metadata = (example.get("metadata") or {}).get("intent") or {}
     return str(metadata.get("leaf") or NO_TOPIC)
-
-
-def _untrained() -> Pipeline:
-    words = TfidfVectorizer(analyzer="word", token_pattern=r"[a-z][a-z']+", ngram_range=(1, 2), sublinear_tf=True)
-    marks = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), sublinear_tf=True)
-    model = LogisticRegression(solver="liblinear", C=50.0, class_weight="balanced", max_iter=300)
-    return Pipeline([("features", FeatureUnion([("marks", marks), ("words", words)])), ("model", model)])

@@ -32,9 +32,13 @@ _PARTS = {
     "夜": (18, 24), "morning": (6, 12), "afternoon": (12, 18), "evening": (18, 24), "night": (18, 24), "noon": (11, 14),
 }  # fmt: skip
 _PART = r"(?P<part>凌晨|半夜|清晨|早上|早晨|上午|中午|下午|傍晚|晚上|夜里)"
-_CLOCK = rf"(?P<hour>{_N})\s?(?:点|[:：时])(?P<minute>半|一刻|三刻|\d{{1,2}}|[一二三四五六七八九十]+(?=分))?(?:分|钟|多)*"
+_CLOCK = (
+    rf"(?P<hour>{_N})\s?(?:点|[:：时])(?P<minute>半|一刻|三刻|\d{{1,2}}|[一二三四五六七八九十]+(?=分))?(?:分|钟|多)*"
+)
 _REST = rf"的?{_PART}?\s?(?:{_CLOCK})?(?:左右)?"
-_WEEKDAYS = {mark: day for day, marks in enumerate(("一1", "二2", "三3", "四4", "五5", "六6", "日天7")) for mark in marks}
+_WEEKDAYS = {
+    mark: day for day, marks in enumerate(("一1", "二2", "三3", "四4", "五5", "六6", "日天7")) for mark in marks
+}
 _DAYS = {"今": 0, "昨": 1, "前": 2, "大前": 3, "today": 0, "yesterday": 1, "day before yesterday": 2}
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _ENGLISH_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -60,7 +64,9 @@ def moments(flat: str, now: datetime) -> list[Moment]:
     return sorted(found, key=lambda moment: moment.start)
 
 
-def _safely(reader: Callable[[re.Match[str], datetime], Span | None], match: re.Match[str], now: datetime) -> Span | None:
+def _safely(
+    reader: Callable[[re.Match[str], datetime], Span | None], match: re.Match[str], now: datetime
+) -> Span | None:
     try:
         return reader(match, now)
     except (ValueError, OverflowError):  # 31 February, 25 o'clock
@@ -72,7 +78,9 @@ def _moment(flat: str, match: re.Match[str], span: Span, now: datetime) -> Momen
     start, end = match.span()
     trailing = _NOT_TIME.search(match.group())
     end -= len(trailing.group()) if trailing else 0
-    onward = re.compile(r"\s?(?:就|一直|开始|起|断)*\s?(?:到|至)(?:现在|今)|\s?(?:开始|以来|起)|\s?(?:until|till) now").match(flat, end)
+    onward = re.compile(
+        r"\s?(?:就|一直|开始|起|断)*\s?(?:到|至)(?:现在|今)|\s?(?:开始|以来|起)|\s?(?:until|till) now"
+    ).match(flat, end)
     before = re.search(r"(?:since|自从|从)\s?$", flat[:start])
     if onward or before:
         return Moment(start, onward.end() if onward else end, span[0], now)
@@ -109,7 +117,9 @@ def _short_part(match: re.Match[str], now: datetime) -> Span:
     day = datetime.combine(now.date() - timedelta(days=_DAYS[match["day"]]), time(), now.tzinfo)
     if match["hour"]:
         hour = int(value_of(match["hour"]) or 0)
-        begin = day + timedelta(hours=hour + (12 if hour < 12 and start >= 12 else 0), minutes=_minutes(match["minute"]))
+        begin = day + timedelta(
+            hours=hour + (12 if hour < 12 and start >= 12 else 0), minutes=_minutes(match["minute"])
+        )
         return begin, begin + timedelta(hours=1)
     return day + timedelta(hours=start), day + timedelta(hours=end)
 
@@ -249,31 +259,58 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], datetime], Span | 
     (re.compile(pattern), reader)
     for pattern, reader in (
         (rf"(?P<year>20\d\d)\s?[年/.-]\s?(?P<month>\d{{1,2}})\s?[月/.-]\s?(?P<dom>\d{{1,2}})[号日]?{_REST}", _calendar),
-        (rf"(?P<lastyear>去年|今年)?(?P<month>\d{{1,2}}|[一二三四五六七八九十]{{1,2}})月(?P<dom>{_N})[号日]?{_REST}", _calendar),
+        (
+            rf"(?P<lastyear>去年|今年)?(?P<month>\d{{1,2}}|[一二三四五六七八九十]{{1,2}})月(?P<dom>{_N})[号日]?{_REST}",
+            _calendar,
+        ),
         (rf"上(?:个)?月(?P<dom>{_N})[号日]{_REST}", _last_month_day),
-        (rf"(?:这个月|本月)?(?<![\d一二三四五六七八九十])(?P<dom>{_N})[号日](?![线楼门院厅店路码栋铺房])(?:那天)?{_REST}", _calendar),
-        (r"(?P<lastyear>去年|今年)?(?P<month>\d{1,2}|[一二三四五六七八九十]{1,2})月(?:份)?(?P<third>[初中底末])?(?!\d|个)旬?", _month),
+        (
+            rf"(?:这个月|本月)?(?<![\d一二三四五六七八九十])(?P<dom>{_N})[号日](?![线楼门院厅店路码栋铺房])(?:那天)?{_REST}",
+            _calendar,
+        ),
+        (
+            r"(?P<lastyear>去年|今年)?(?P<month>\d{1,2}|[一二三四五六七八九十]{1,2})月(?:份)?(?P<third>[初中底末])?(?!\d|个)旬?",
+            _month,
+        ),
         (rf"(?P<day>大前|前|昨|今)(?:天|日|儿个?){_REST}", _day_word),
         (rf"(?P<day>昨|今|前)(?P<short>晚|早|晨|夜)(?:上|里)?(?:{_CLOCK})?(?:左右)?", _short_part),
         (rf"(?P<back>上{{0,2}})个?(?:周|星期|礼拜)(?P<weekday>[一二三四五六日天1-7])(?!个|天){_REST}", _weekday),
-        (r"上个?(?:周末|周|星期|礼拜|月)|这个?(?:周|星期|礼拜|月)|本[周月]|周末|刚才|刚刚|最近|近期|近来|这段时间|前段时间|今年", _named_stretch),
+        (
+            r"上个?(?:周末|周|星期|礼拜|月)|这个?(?:周|星期|礼拜|月)|本[周月]|周末|刚才|刚刚|最近|近期|近来|这段时间|前段时间|今年",
+            _named_stretch,
+        ),
         (r"[这前近](?P<n>[一两二三四五几\d]{1,2})天", _these_days),
-        (rf"(?:已经|都|快|连续|整整|近|最近|过去|前后|有)(?:快|有|了|都)?(?:(?P<n>{_N})多?个?|(?P<half>半)个?)多?"
-         r"(?P<unit>小时|钟头|分钟|天|日|周|星期|礼拜|月|年)(?:多)?(?P<ago>以前|之前|前)?", _duration),
-        (rf"(?:(?P<n>{_N})多?个?|(?P<half>半)个?)多?(?P<unit>小时|钟头|分钟|天|日|周|星期|礼拜|月|年)多?"
-         r"(?:(?P<ago>以前|之前|前)|了|来(?![了])|还?没|都没|一直|还是)", _duration),
+        (
+            rf"(?:已经|都|快|连续|整整|近|最近|过去|前后|有)(?:快|有|了|都)?(?:(?P<n>{_N})多?个?|(?P<half>半)个?)多?"
+            r"(?P<unit>小时|钟头|分钟|天|日|周|星期|礼拜|月|年)(?:多)?(?P<ago>以前|之前|前)?",
+            _duration,
+        ),
+        (
+            rf"(?:(?P<n>{_N})多?个?|(?P<half>半)个?)多?(?P<unit>小时|钟头|分钟|天|日|周|星期|礼拜|月|年)多?"
+            r"(?:(?P<ago>以前|之前|前)|了|来(?![了])|还?没|都没|一直|还是)",
+            _duration,
+        ),
         (r"(?P<day>day before yesterday)", _day_word),
         (rf"\b(?P<day>yesterday|today)\b{_EN_PART}", _day_word),
         (r"\blast night\b", _last_night),
         (r"\b(?P<this>this (?:morning|afternoon|evening)|tonight)\b", _this_part),
         (rf"\b{_EN} (?P<unit>minute|hour|day|week|month|year)s? (?P<ago>ago)\b", _english_duration),
-        (rf"\b(?:for|past|last|over|in)(?: the)?(?: (?:past|last))?(?: (?:almost|nearly|about|over))? {_EN} "
-         r"(?P<unit>minute|hour|day|week|month|year)s?\b", _english_duration),
+        (
+            rf"\b(?:for|past|last|over|in)(?: the)?(?: (?:past|last))?(?: (?:almost|nearly|about|over))? {_EN} "
+            r"(?P<unit>minute|hour|day|week|month|year)s?\b",
+            _english_duration,
+        ),
         (rf"\b{_EN} (?P<unit>day|week|month)s? (?:now|already|running|without)\b", _english_duration),
-        (rf"\b(?P<last>last )?(?:on )?(?P<weekday>mon|tue|wed|thu|fri|sat|sun)"
-         rf"(?:day|s|sday|nesday|rs|rsday|urday)?\b{_EN_PART}", _english_weekday),
+        (
+            rf"\b(?P<last>last )?(?:on )?(?P<weekday>mon|tue|wed|thu|fri|sat|sun)"
+            rf"(?:day|s|sday|nesday|rs|rsday|urday)?\b{_EN_PART}",
+            _english_weekday,
+        ),
         (rf"\b{_MONTH_NAME}\s(?P<dom>\d{{1,2}})(?:st|nd|rd|th)?(?:,?\s(?P<year>20\d\d))?\b", _english_date),
         (rf"\b(?P<dom>\d{{1,2}})(?:st|nd|rd|th)?\s(?:of\s)?{_MONTH_NAME}(?:,?\s(?P<year>20\d\d))?", _english_date),
-        (r"\b(?:(?:last|this) (?:week(?:end)?|month)|this year|just now|recently|lately|the weekend|over the weekend)\b", _named_stretch),
+        (
+            r"\b(?:(?:last|this) (?:week(?:end)?|month)|this year|just now|recently|lately|the weekend|over the weekend)\b",
+            _named_stretch,
+        ),
     )
 )

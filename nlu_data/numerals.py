@@ -7,8 +7,11 @@ import re
 NUMERAL = r"(?:(?<!\d)\d{1,9}(?:,\d{3}){0,3}(?:\.\d{1,4})?[千万亿k]?|[零〇一二两三四五六七八九十百千万半]{1,12})"
 """Matches one numeral, for use inside other patterns."""
 
-_DIGITS = {mark: value for value, marks in enumerate(("零〇", "一", "二两", "三", "四", "五", "六", "七", "八", "九"))
-           for mark in marks}
+_DIGITS = {
+    mark: value
+    for value, marks in enumerate(("零〇", "一", "二两", "三", "四", "五", "六", "七", "八", "九"))
+    for mark in marks
+}
 _UNITS = {"十": 10, "百": 100, "千": 1000, "万": 10_000}
 _SCALES = {"千": 1e3, "k": 1e3, "万": 1e4, "亿": 1e8}
 

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
-from nlu_data.quiet import hush, hush_structlog  # noqa: E402  (the path must be set first)
+from nlu_data.quiet import hush, hush_structlog, import_skops_first  # noqa: E402  (the path must be set first)
 from nlu_data.train import model_file  # noqa: E402
 
 _NOWHERE = "http://127.0.0.1:9/webhook"
@@ -27,6 +27,7 @@ def main() -> None:
     model = model_file()
     if not model.is_file():
         raise SystemExit("the model is not trained: run nlu_data/train.py (make train)")
+    import_skops_first()
     from nlu_data.turn_channel import Understanding
 
     hush_structlog()

@@ -14,7 +14,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
-from nlu_data.quiet import hush, hush_structlog  # noqa: E402  (the path must be set first)
+from nlu_data.quiet import hush, hush_structlog, import_skops_first  # noqa: E402  (the path must be set first)
 
 log = logging.getLogger("tingsu.rasa")
 
@@ -44,6 +44,7 @@ def _rasa_app(model: Path, actions_port: int) -> Any:
     """A Sanic app that listens only once the model is loaded. Rasa would take another model for a missing one."""
     if not model.is_file():
         raise SystemExit(f"no model at {model}: run nlu_data/train.py")
+    import_skops_first()
     import sanic
 
     from nlu_data.turn_channel import Understanding, blueprint

@@ -45,12 +45,16 @@ _NO_PERSON = re.compile(
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=False)
-class SignalReader(GraphComponent):
+class SignalReader(GraphComponent):  # type: ignore[misc]  # Rasa is untyped here
     """Sets `signals`: `anger` 0..1, `sentiment` -1..1, `wants_human` (rule, or the intent ask_human)."""
 
     @classmethod
     def create(
-        cls, config: dict[str, Any], model_storage: ModelStorage, resource: Resource, execution_context: ExecutionContext
+        cls,
+        config: dict[str, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
     ) -> SignalReader:
         return cls()
 

@@ -33,12 +33,16 @@ _SURE = {
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=False)
-class SureWords(GraphComponent):
+class SureWords(GraphComponent):  # type: ignore[misc]  # Rasa is untyped here
     """Overrides the intent of a few whole texts; runs after the facts are picked out."""
 
     @classmethod
     def create(
-        cls, config: dict[str, Any], model_storage: ModelStorage, resource: Resource, execution_context: ExecutionContext
+        cls,
+        config: dict[str, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
     ) -> SureWords:
         return cls()
 

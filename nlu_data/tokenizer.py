@@ -17,7 +17,7 @@ _LONGEST = 4000
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.MESSAGE_TOKENIZER, is_trainable=False)
-class BilingualTokenizer(Tokenizer):
+class BilingualTokenizer(Tokenizer):  # type: ignore[misc]  # Rasa is untyped here
     """One tokeniser for both languages; tokens carry normalised text and offsets into the original."""
 
     @staticmethod

@@ -12,17 +12,30 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
-from nlu_data.quiet import hush, hush_structlog  # noqa: E402  (the path must be set first)
+from nlu_data.quiet import hush, hush_structlog, import_skops_first  # noqa: E402  (the path must be set first)
 
 HERE = ROOT / "nlu_data"
 MODELS = HERE / "models"
 # What decides about the model; the servers and the actions do not.
-_COMPONENTS = ("wording", "tokenizer", "leaf", "entities", "sure_words", "moments", "amounts", "numerals", "signals")
+_COMPONENTS = (
+    "wording",
+    "tokenizer",
+    "leaf",
+    "leaf_model",
+    "entities",
+    "sure_words",
+    "moments",
+    "amounts",
+    "numerals",
+    "signals",
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="print the model's path; exit 1 where it is not trained yet")
+    parser.add_argument(
+        "--check", action="store_true", help="print the model's path; exit 1 where it is not trained yet"
+    )
     model = model_file()
     if parser.parse_args().check:
         print(model)
@@ -50,6 +63,7 @@ def _train(model: Path) -> None:
     hush()
     started = time.monotonic()
     print("training: loading Rasa", file=sys.stderr, flush=True)
+    import_skops_first()
     from rasa.model_training import train
 
     hush_structlog()
@@ -69,7 +83,9 @@ def _train(model: Path) -> None:
 
 
 def _examples() -> int:
-    lines = (line for path in (HERE / "topics").rglob("*.yml") for line in path.read_text(encoding="utf-8").splitlines())
+    lines = (
+        line for path in (HERE / "topics").rglob("*.yml") for line in path.read_text(encoding="utf-8").splitlines()
+    )
     return sum(line.startswith("      - ") for line in lines)
 
 

@@ -188,7 +188,9 @@ def _fell_back(tracker: DialogueStateTracker) -> bool:
 def _sorted_out(sent: list[Json]) -> tuple[list[Json], list[Json]]:
     """Replies and commands; only the last reply keeps its buttons, since they answer the open question."""
     replies = [_reply(row["reply"]) for row in sent if "reply" in row]
-    commands = [{"name": row["command"]["name"], "args": row["command"].get("args") or {}} for row in sent if "command" in row]
+    commands = [
+        {"name": row["command"]["name"], "args": row["command"].get("args") or {}} for row in sent if "command" in row
+    ]
     for reply in replies[:-1]:
         reply["buttons"] = []
     return replies, commands
@@ -196,7 +198,10 @@ def _sorted_out(sent: list[Json]) -> tuple[list[Json], list[Json]]:
 
 def _reply(row: Json) -> Json:
     """Domain responses name buttons by payload alone; actions send them whole."""
-    buttons = [item if isinstance(item, dict) else {"payload": item, "key": f"button.{item}"} for item in row.get("buttons") or []]
+    buttons = [
+        item if isinstance(item, dict) else {"payload": item, "key": f"button.{item}"}
+        for item in row.get("buttons") or []
+    ]
     return {"key": row["key"], "args": row.get("args") or {}, "question": row.get("question"), "buttons": buttons}
 
 

@@ -54,7 +54,7 @@ def has_words(text: str) -> bool:
 
 
 def language_of(text: str, otherwise: str = "zh") -> str:
-    """"zh" or "en" by the share of Chinese characters against Latin words; `otherwise` where there is neither."""
+    """ "zh" or "en" by the share of Chinese characters against Latin words; `otherwise` where there is neither."""
     chinese = len(_CJK.findall(text))
     latin = len(re.findall(r"[A-Za-z]{2,}", text))
     if chinese == 0 and not _LETTER.search(text):
