@@ -47,6 +47,13 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
+def database_url(tmp_path: Path, sqlite_template: Path) -> str:
+    """On SQLite only: what a browser does is the same on PostgreSQL, where tests/console looks at the answers."""
+    shutil.copy(sqlite_template, tmp_path / "tingsu.sqlite3")
+    return f"sqlite:///{tmp_path / 'tingsu.sqlite3'}"
+
+
+@pytest.fixture
 def address(product: Product) -> Iterator[str]:
     server = make_server("127.0.0.1", 0, create_app(product), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
