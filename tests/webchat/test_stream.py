@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from bot import live
 from bot.build import Product
 from bot.store import conversations, outbox
 from tests.talking import Hands, chat
@@ -23,6 +24,7 @@ def listen(product: Product, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
     """Opens a stream after a number; waits are short."""
     for name in ("HEARTBEAT", "NEWCOMER_LOOK", "QUEUE_LOOK"):
         monkeypatch.setattr(stream_file, name, 0.05)
+    monkeypatch.setattr(live, "TICK", 0.1)
     monkeypatch.setattr(stream_file, "LIFETIME", 8.0)  # a test that waits for what never comes ends
     opened: list[Stream] = []
 
@@ -161,6 +163,7 @@ def test_it_ends_when_the_database_is_away(
 
 
 def test_it_ends_after_its_lifetime(listen: Callable[[int], Iterator[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "TICK", 0.1)
     monkeypatch.setattr(stream_file, "LIFETIME", 0.2)
     assert until(listen(0), "message") == []
 
