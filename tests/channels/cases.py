@@ -24,7 +24,7 @@ class Case:
 
     account: Account
     say: Callable[[Channel, str, int], Incoming]
-    tap: Callable[[Channel, str, int], Incoming]
+    tap: Callable[[Channel, str, int], Incoming] | None  # None: a channel without buttons
     post: Callable[[Channel, bytes], Sequence[Incoming]] | None = None
     forged: Sequence[Request] = ()
     table: Sequence[tuple[Any, dict[str, Any]]] = field(default_factory=list)
