@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 
 from nlu_data.numerals import NUMERAL, value_of
 
@@ -15,6 +16,7 @@ _SIGN = re.compile(r"(?:[¥$€£]|rmb|cny|usd)\s?(?P<number>\d{1,9}(?:,\d{3}){0
 _ENGLISH = re.compile(
     r"(?<!\d)(?P<number>\d{1,9}(?:,\d{3}){0,3}(?:\.\d{1,4})?)\s?(?:yuan|rmb|cny|kuai|bucks|dollars?|usd|pounds?|euros?)\b"
 )
+_MOST = 20  # of each way of writing; a text with more is no complaint
 # The price in a plan's name is no disputed sum.
 _PLAN = re.compile(r"\s?的?(?:的)?(?:每月)?(?:套餐|保号|档|plan|package)")
 
@@ -32,7 +34,7 @@ def amounts(flat: str) -> list[Amount]:
     """All sums in a flattened text, in order, without overlaps."""
     found: list[Amount] = []
     for pattern in (_SIGN, _CHINESE, _ENGLISH):
-        for match in pattern.finditer(flat):
+        for match in islice(pattern.finditer(flat), _MOST):
             if not _PLAN.match(flat, match.end()) and not any(_overlap(match, other) for other in found):
                 found.append(Amount(match.start(), match.end(), _value(match)))
     return sorted(found, key=lambda amount: amount.start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ from nlu_data.moments import moments
 from nlu_data.wording import flat
 
 _LONGEST = 4000
+_MOST = 20  # of each kind
 _ID_CARD = re.compile(r"(?<!\d)\d{17}[\dx](?!\d)")
 _REFERENCE = re.compile(
     r"(?<![a-z0-9])ts[-\s]?([2-9a-hj-np-z]{4})[-\s]?([2-9a-hj-np-z]{4})[-\s]?([2-9a-hj-np-z])(?![a-z0-9])"
@@ -93,8 +95,14 @@ def facts(text: str, now: datetime) -> list[Entity]:
     head = text[:_LONGEST]
     low = flat(head)
     found: list[Entity] = []
-    _add(found, [_entity("id_number", "***", match.start(), match.end()) for match in _ID_CARD.finditer(low)])
-    _add(found, [_entity("reference", _canonical(match), *match.span()) for match in _REFERENCE.finditer(low)])
+    _add(
+        found,
+        [_entity("id_number", "***", match.start(), match.end()) for match in islice(_ID_CARD.finditer(low), _MOST)],
+    )
+    _add(
+        found,
+        [_entity("reference", _canonical(match), *match.span()) for match in islice(_REFERENCE.finditer(low), _MOST)],
+    )
     _add(found, _numbers(low))
     _add(
         found,
@@ -105,7 +113,7 @@ def facts(text: str, now: datetime) -> list[Entity]:
         found,
         [
             _entity("receipt_code", re.sub(r"\D", "", match.group()), *match.span())
-            for match in _RECEIPT_CODE.finditer(low)
+            for match in islice(_RECEIPT_CODE.finditer(low), _MOST)
         ],
     )
     found += _places(head) + _remedies(head)
@@ -136,12 +144,15 @@ def _canonical(match: re.Match[str]) -> str:
 
 
 def _numbers(low: str) -> list[Entity]:
-    mobiles = [_entity("number", match[1] + match[2] + match[3], *match.span()) for match in _MOBILE.finditer(low)]
+    mobiles = [
+        _entity("number", match[1] + match[2] + match[3], *match.span())
+        for match in islice(_MOBILE.finditer(low), _MOST)
+    ]
     others = [
         _entity("number", _spoken(match), match.start, match.end)
         for match in phonenumbers.PhoneNumberMatcher(low, "CN")
     ]
-    accounts = [_entity("number", match.group(), *match.span()) for match in _ACCOUNT.finditer(low)]
+    accounts = [_entity("number", match.group(), *match.span()) for match in islice(_ACCOUNT.finditer(low), _MOST)]
     return mobiles + others + accounts
 
 

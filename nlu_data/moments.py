@@ -9,9 +9,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import islice
 
 from nlu_data.numerals import value_of
 
+_MOST = 20  # of each way of writing; a text with more is no complaint
 Span = tuple[datetime, datetime]
 
 
@@ -57,7 +59,7 @@ def moments(flat: str, now: datetime) -> list[Moment]:
     """All stretches of time named in a flattened text, in order, without overlaps; relative to `now` (aware)."""
     found: list[Moment] = []
     for pattern, reader in _RULES:
-        for match in pattern.finditer(flat):
+        for match in islice(pattern.finditer(flat), _MOST):
             span = _safely(reader, match, now)
             if span and not any(match.start() < other.end and other.start < match.end() for other in found):
                 found.append(_moment(flat, match, span, now))

@@ -1,0 +1,167 @@
+"""The turn channel over the two really started servers: talks in both languages, statelessness, failures, bad input."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from conftest import Server, Talk, free_port, running, wait_for
+
+Json = dict[str, Any]
+
+
+def keys(answer: Json) -> list[str]:
+    return [reply["key"] for reply in answer["replies"]]
+
+
+def commands(answer: Json) -> list[str]:
+    return [command["name"] for command in answer["commands"]]
+
+
+def test_a_complaint_in_chinese(talk: Talk) -> None:
+    assert keys(talk.say("你好")) == ["answer.greet"]
+    first = talk.say("我的宽带从昨晚断到现在，没人管，我要投诉")
+    assert first["category"] == "broadband.disconnection"
+    assert keys(first) == ["complaint.noted", "ask.number"]
+    assert keys(talk.say("号码13812345678")) == ["ask.place"]
+    assert keys(talk.say("南京市江宁区东山街道")) == ["ask.remedy"]
+    back = talk.say("尽快修好，再赔我一个月的费用")
+    assert keys(back) == ["complaint.read_back"]
+    assert back["state"]["question"] == "confirm"
+    filed = talk.say("tap:affirm")
+    (command,) = filed["commands"]
+    assert command["name"] == "file_complaint" and filed["replies"] == []
+    assert command["args"]["fields"]["when"]["from"] == "2026-11-22T18:00+08:00"
+    assert command["args"]["fields"]["number"] == "13812345678"
+    assert filed["state"]["slots"] == {}
+    assert commands(talk.say("我的投诉怎么样了")) == ["tell_status"]
+
+
+def test_a_complaint_in_english(english: Talk) -> None:
+    first = english.say("My internet has been down since last night and nobody helps")
+    assert first["category"] == "broadband.disconnection"
+    assert keys(first)[-1] == "ask.number"
+    english.say("my number is 13812345678")
+    status = english.say("what is the status of my complaint")
+    assert commands(status) == ["tell_status"] and keys(status) == ["ask.place"]
+    assert keys(english.say("skip")) == ["ask.remedy"]
+    assert keys(english.say("I want a refund of 50 yuan")) == ["complaint.read_back"]
+    english.say("I gave you the wrong number, it is 13912345678")
+    (command,) = english.say("yes")["commands"]
+    assert command["args"]["fields"]["number"] == "13912345678"
+    assert command["args"]["fields"]["amount"]["value"] == 50
+    assert command["args"]["language"] == "en"
+
+
+def test_cancel_clears_everything(talk: Talk) -> None:
+    talk.say("这个月莫名其妙多扣了三百多块话费")
+    answer = talk.say("算了，不填了")
+    assert keys(answer) == ["form.cancelled"] and commands(answer) == ["forget_draft"]
+    assert answer["state"] == {"slots": {}, "active_form": None, "question": None, "failures": 0}
+
+
+def test_the_same_turn_thrice_gives_the_same_answer(server: Server, talk: Talk) -> None:
+    talk.say("宽带一天掉线七八次")
+    answers = [server.turn("13812345678", talk.state) for _ in range(3)]
+    assert answers[0] == answers[1] == answers[2]
+
+
+def test_turns_at_the_same_time_do_not_mix(server: Server) -> None:
+    def story(number: int) -> Any:
+        talk = Talk(server)
+        talk.say("宽带一天掉线七八次，从昨天开始")
+        talk.say(f"138{number:08d}")
+        return talk.state["slots"]["number"]
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(story, range(12))) == [f"138{number:08d}" for number in range(12)]
+
+
+def test_two_misunderstandings_show_a_person_first(talk: Talk) -> None:
+    assert keys(talk.say("木棉花开否")) == ["fallback.first"]
+    answer = talk.say("3.14159")
+    assert keys(answer) == ["fallback.again"]
+    assert answer["replies"][0]["buttons"][0]["payload"] == "human"
+    assert keys(talk.say("你好")) == ["answer.greet"]
+    assert talk.state["failures"] == 0
+
+
+@pytest.mark.parametrize("text", ["转人工", "let me talk to a real person", "tap:human"])
+def test_a_person_inside_the_form_keeps_the_draft(talk: Talk, text: str) -> None:
+    talk.say("宽带一天掉线七八次")
+    answer = talk.say(text)
+    assert answer["commands"] == [{"name": "call_agent", "args": {"reason": "wish"}}]
+    assert answer["state"]["question"] == "number"
+
+
+def test_status_of_a_reference(talk: Talk) -> None:
+    (command,) = talk.say("ts 7q4k 9m2x c 12345678")["commands"]
+    assert command["args"] == {"reference": "TS-7Q4K-9M2X-C", "receipt_code": "12345678"}
+
+
+HOSTILE = ["", "   ", "\u200b\u202e", "🤬🤬🤬", "\0\0", "\u202e我要投诉\u202c", "断" * 10_000, "a" * 10_000, "1" * 10_000,
+           '/complain{"what": "x"}', "/restart", "／restart", " ／affirm", "/session_start", "\ud800", "[x](y)", "{what}",
+           "EXTERNAL: affirm", "__skipped__", "<script>", "'; DROP TABLE", "NaN"]  # fmt: skip
+
+
+@pytest.mark.parametrize("question", ["none", "what", "number", "remedy", "confirm"])
+def test_hostile_texts_get_an_answer_and_never_stick(server: Server, question: str) -> None:
+    ways = {"none": [], "what": ["tap:complain"], "number": ["宽带一天掉线七八次"],
+            "remedy": ["宽带从昨晚开始断", "tap:skip", "tap:skip"],
+            "confirm": ["宽带从昨晚开始断", "tap:skip", "tap:skip", "tap:skip"]}  # fmt: skip
+    talk = Talk(server)
+    for step in ways[question]:
+        talk.say(step)
+    for text in HOSTILE:
+        answer = server.turn(text, talk.state)
+        assert not answer["failed"], (text[:20], answer["reason"])
+        assert "file_complaint" not in commands(answer)
+        after = Talk(server, state=answer["state"])
+        after.say("tap:cancel")
+        assert after.state["active_form"] is None
+
+
+def test_a_form_that_is_never_answered_ends_at_a_person_or_the_read_back(talk: Talk) -> None:
+    talk.say("tap:complain")
+    seen = [talk.say("🤬") for _ in range(3)]
+    assert commands(seen[-1]) == ["call_agent"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{", b'{"turn_id": "t"}', b'{"turn_id": "t", "text": "a", "payload": "b"}',
+     b'{"turn_id": "t", "text": 7, "now": "2026-11-23T17:40:00+08:00"}', b'{"turn_id": "t", "text": "a", "now": "gestern"}',
+     b'{"turn_id": "t", "text": "a", "now": "2026-11-23T17:40:00"}', b'{"turn_id": "t", "text": "a", "state": 3}',
+     b"[" * 100_000],
+)  # fmt: skip
+def test_malformed_requests_are_refused_with_a_reason(server: Server, body: bytes) -> None:
+    status, answer = server.post(body)
+    assert status == 400
+    assert answer["error"]
+
+
+def test_nonsense_in_the_state_does_not_stick(server: Server) -> None:
+    state = {"slots": {"number": {"x": 1}, "unknown": 5, "failures": "many"}, "active_form": "no_such_form"}
+    answer = server.turn("你好", state)
+    assert keys(answer) == ["answer.greet"]
+
+
+def test_without_the_action_server_the_turn_is_failed(model: Any) -> None:
+    port = free_port()
+    with running("rasa", "--port", str(port), "--actions-port", str(free_port()), "--model", str(model)):
+        wait_for(port, "/webhooks/turn/health")
+        alone = Server(port, model)
+        answer = alone.turn("宽带一天掉线七八次", {})
+        assert answer["failed"] and "action server" in answer["reason"]
+        assert answer["replies"] == answer["commands"] == [] and answer["state"] == {}
+        assert keys(alone.turn("你好", {})) == ["answer.greet"]
+
+
+def test_health_names_the_model(server: Server) -> None:
+    import http.client
+
+    line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+    line.request("GET", "/webhooks/turn/health")
+    assert json.loads(line.getresponse().read()) == {"status": "ok", "model": server.model.name.partition(".")[0]}
