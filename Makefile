@@ -67,13 +67,13 @@ bench: ## measure messages per second on this machine
 	@$(SETUP) --dev
 	$(PY) -m scripts.bench
 
-UV_COMPILE = $(PY) -m uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate
+UV_COMPILE = $(PY) -m uv pip compile --quiet --generate-hashes --no-emit-index-url --no-annotate
 .PHONY: lock
 lock: ## renew requirements/*.txt and package-lock.json after a change of what they are made from
 	@$(SETUP) --dev product
 	for name in product dev bootstrap node; do \
-		$(UV_COMPILE) --python-version 3.11 --custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt || exit 1; done
-	$(UV_COMPILE) --python-version 3.10 --custom-compile-command "make lock" --overrides requirements/rasa-overrides.txt requirements/rasa.in -o requirements/rasa.txt
+		$(UV_COMPILE) --universal --python-version 3.11 --custom-compile-command "make lock" requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+	$(UV_COMPILE) --no-header --python-platform linux --python-version 3.10 --overrides requirements/rasa-overrides.txt requirements/rasa.in -o requirements/rasa.txt
 	npm install --package-lock-only --ignore-scripts
 
 .PHONY: clean
