@@ -1,6 +1,7 @@
 """Who answers: bot, queue, agent or nobody. The table of moves, and what an agent may do."""
 
 import time
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from bot.errors import Newer, NotYours
 from bot.store import complaints as complaint_store
 from bot.store import conversations as store
 from bot.store import inbox as inbox_store
+from bot.store import outbox as outbox_store
 from bot.store import users as user_store
 from bot.store.conversations import Conversation
 from bot.store.database import Database
@@ -135,22 +137,24 @@ class Ownership:
             moved = move(db, seen, "agent", "claim", actor=f"user:{user.id}", owner_id=user.id)
             complaint_store.kept(db, conversation_id, "callback")
             user_store.log(db, user.id, "conversation.claim", {"conversation": conversation_id})
+            flying = {row.id for row in outbox.in_flight(db, conversation_id)}
         self._announce()
-        return Claimed(moved.epoch, self._wait_for_sends(conversation_id))
+        return Claimed(moved.epoch, self._wait_for_sends(conversation_id, flying) if flying else 0)
 
-    def _wait_for_sends(self, conversation_id: int) -> int:
+    def _wait_for_sends(self, conversation_id: int, flying: Set[int]) -> int:
+        """How many of these outbox rows may still arrive: our patience ended, or their sender's did, or it died."""
         deadline = time.monotonic() + CLAIM_PATIENCE
-        while time.monotonic() < deadline:
-            with self._database.read() as db:
-                if not outbox.in_flight(db, conversation_id):
-                    return 0
+        while self._in_flight(conversation_id) and time.monotonic() < deadline:
             time.sleep(_LOOK_AGAIN)
         with self._database.write() as db:
             store.lock(db, conversation_id)
-            flying = outbox.in_flight(db, conversation_id)
-            for row in flying:
+            for row in outbox.in_flight(db, conversation_id):
                 outbox.uncertain(db, row, "claimed while being sent")
-            return len(flying)
+            return len(flying & {row.id for row in outbox_store.in_state(db, conversation_id, "uncertain")})
+
+    def _in_flight(self, conversation_id: int) -> bool:
+        with self._database.read() as db:
+            return bool(outbox.in_flight(db, conversation_id))
 
     def _mine(self, db: Connection, conversation_id: int, user: User, seen_epoch: int | None = None) -> Conversation:
         found = self._locked(db, conversation_id)
