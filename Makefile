@@ -37,7 +37,9 @@ train: ## train the model if its data changed
 .PHONY: test
 test: ## all tests that CI runs
 	@$(SETUP) --dev
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 -m "not (journey or browser or chaos)"
+	$(PY) -m pytest -m "journey or browser"
+	$(PY) -m pytest -m chaos
 	$(RASA_PY) -m pytest tests/rasa
 
 .PHONY: test-fast

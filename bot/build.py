@@ -1,5 +1,6 @@
 """Settings -> live objects: the only place that says create_engine, Redis, Rasa or a channel's name."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -43,12 +44,14 @@ class LiveChannels(Mapping[int, Channel]):
     def __init__(self, accounts: Mapping[int, Account]) -> None:
         self._accounts = accounts
         self._made: dict[int, Channel] = {}
+        self._making = threading.Lock()
 
     def __getitem__(self, account_id: int) -> Channel:
-        if account_id not in self._made:
-            account = self._accounts[account_id]
-            self._made[account_id] = channel_files.CHANNELS[account.kind](account)
-        return self._made[account_id]
+        with self._making:  # two channels of one account would be two loops, and one never closed
+            if account_id not in self._made:
+                account = self._accounts[account_id]
+                self._made[account_id] = channel_files.CHANNELS[account.kind](account)
+            return self._made[account_id]
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._accounts)
@@ -169,8 +172,14 @@ def _seed_telegram(db: Connection, seal: Seal, settings: Settings) -> None:
         "webhook_secret": settings.telegram_webhook_secret or seal.digest("telegram webhook", settings.telegram_token),
     }
     row = account_store.seed(db, "telegram", MAIN, settings=wanted, secret=_sealed(seal, settings.telegram_token))
-    if dict(row.settings) != wanted or seal.open(bytes.fromhex(row.secret)) != settings.telegram_token:
-        account_store.replace_settings(db, row.id, settings=wanted, secret=_sealed(seal, settings.telegram_token))
+    known = dict(row.settings)
+    older = known.pop("previous_webhook_secret", "")
+    if known == wanted and seal.open(bytes.fromhex(row.secret)) == settings.telegram_token:
+        return
+    rotated = known["webhook_secret"] != wanted["webhook_secret"]
+    # Posts that are under way still carry the secret that was.
+    wanted["previous_webhook_secret"] = known["webhook_secret"] if rotated else older
+    account_store.replace_settings(db, row.id, settings=wanted, secret=_sealed(seal, settings.telegram_token))
 
 
 def _sealed(seal: Seal, secret: str) -> str:

@@ -41,6 +41,7 @@ MOVES = frozenset(
     }
 )
 
+LEADING = frozenset({"supervisor", "admin"})
 CLAIM_PATIENCE = SEND_DEADLINE + 2.0  # seconds; longer than any send that can be in flight
 _LOOK_AGAIN = 0.03
 
@@ -89,7 +90,15 @@ def tell_position(db: Connection, waiting: Conversation, occasion: str) -> None:
     """A courtesy with the place in the queue; `occasion` keeps one event from telling it twice."""
     ahead = store.position(db, waiting) - 1
     key = "queue.position" if ahead else "queue.next"
-    outbox.courtesy(db, waiting, f"position:{occasion}", "position", key, args={"ahead": ahead} if ahead else {})
+    outbox.courtesy(
+        db,
+        waiting,
+        f"position:{occasion}",
+        "position",
+        key,
+        args={"ahead": ahead} if ahead else {},
+        buttons=[{"payload": "stop_waiting", "key": "button.stop_waiting"}],
+    )
 
 
 def promise_callback(db: Connection, conversation: Conversation, occasion: str, due: datetime, text_key: str) -> None:
@@ -101,6 +110,13 @@ def promise_callback(db: Connection, conversation: Conversation, occasion: str, 
         complaint_store.promised(db, conversation.id, "callback", due)
         facts.record(db, "promise.made", conversation_id=conversation.id, promise="callback")
     outbox.notice(db, conversation, f"callback:{occasion}", "callback", text_key, args={"due_at": due.isoformat()})
+
+
+def _may_claim(seen: Conversation, user: User) -> bool:
+    """Only those who lead take a conversation from a colleague; nobody claims what is theirs already."""
+    if seen.state != "agent":
+        return True
+    return seen.owner_id != user.id and user.role in LEADING
 
 
 @dataclass(frozen=True)
@@ -132,7 +148,7 @@ class Ownership:
         """
         with self._database.write() as db:
             seen = self._locked(db, conversation_id)
-            if seen.epoch != seen_epoch or (seen.state == "agent" and seen.owner_id == user.id):
+            if seen.epoch != seen_epoch or not _may_claim(seen, user):
                 raise NotYours(owner_name(db, seen))
             moved = move(db, seen, "agent", "claim", actor=f"user:{user.id}", owner_id=user.id)
             complaint_store.kept(db, conversation_id, "callback")

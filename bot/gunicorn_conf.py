@@ -2,7 +2,7 @@
 
 worker_class = "gevent"  # an open event stream costs a greenlet
 workers = 1  # on SQLite a second process would only wait for the first one's write lock
-graceful_timeout = 10  # seconds for requests under way
+graceful_timeout = 5  # seconds for requests under way; an accept takes far less, an open event stream never ends
 control_socket_disable = True  # gunicorn >= 25 would put a socket into the home directory
 errorlog = "-"
 accesslog = "-"

@@ -22,6 +22,7 @@ from bot.store.database import Database
 
 HUMAN = "human"  # these two payloads work from any message, at any time
 STOP_WAITING = "stop_waiting"
+_WITH_WORDS = (Kind.TEXT, Kind.MEDIA, Kind.EDIT, Kind.OTHER)  # OTHER: the caption of a file that we cannot read
 LONGEST_TEXT = 20_000  # characters kept; platforms allow less, our own API far less
 
 
@@ -235,7 +236,7 @@ def _clean(text: str) -> str:
 def _wishes_person(incoming: Incoming, text: str) -> bool:
     if incoming.payload:
         return incoming.kind is Kind.TAP and incoming.payload == HUMAN
-    return incoming.kind in (Kind.TEXT, Kind.MEDIA, Kind.EDIT) and wishes.asks_for_person(text)
+    return incoming.kind in _WITH_WORDS and wishes.asks_for_person(text)
 
 
 def _stops_waiting(incoming: Incoming, text: str) -> bool:

@@ -117,9 +117,13 @@ def courtesy(
     return row_id
 
 
+def agent_key(conversation_id: int, user_id: int, client_id: str) -> str:
+    return f"agent:{user_id}:{conversation_id}:{client_id}"
+
+
 def agent(db: Connection, conversation: Conversation, user_id: int, client_id: str, text: str) -> bool:
     """An agent's own words; False when this client id is here already."""
-    key = f"agent:{user_id}:{client_id}"
+    key = agent_key(conversation.id, user_id, client_id)
     row_id = _write(db, conversation, AGENT, key, author_id=user_id, text=text)
     return row_id is not None
 

@@ -137,7 +137,6 @@ def _database(raw: str) -> str:
 def secret_key(home: Path) -> str:
     """The installation's secret, made on the first run and kept in the data directory (mode 0600)."""
     path = home / "secret.key"
-    home.mkdir(parents=True, exist_ok=True)
     try:
         with open(path, "x", encoding="ascii", opener=_private) as file:
             file.write(secrets.token_urlsafe(48))
@@ -156,6 +155,7 @@ def read(environ: Mapping[str, str]) -> Settings:
     """Raises SettingsWrong with every problem at once."""
     r = _Reader(environ)
     home = Path(r.text("HOME", "var")).expanduser().resolve()
+    home.mkdir(parents=True, exist_ok=True)
     settings = Settings(
         home=home,
         public_port=r.parsed("PUBLIC_PORT", "8000", _port, "a port number"),

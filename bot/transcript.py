@@ -1,6 +1,6 @@
 """The transcript of a conversation: inbox and outbox side by side, in time order. There is no second copy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -31,15 +31,21 @@ class Line:
     attachments: tuple[AttachmentRow, ...] = ()
 
 
-def transcript(db: Connection, texts: Texts, conversation_id: int, language: str | None = None) -> list[Line]:
-    """Everything said and everything that could not be said, oldest first. LookupError for an unknown id."""
+def transcript(
+    db: Connection, texts: Texts, conversation_id: int, language: str | None = None, *, hide_codes: bool = False
+) -> list[Line]:
+    """Everything said and everything that could not be said, oldest first. LookupError for an unknown id.
+
+    `hide_codes` is for people at work: a receipt code proves who the customer is, to them too.
+    """
     current = conversations.read(db, conversation_id)
     if current is None:
         raise LookupError(f"no conversation {conversation_id}")
     spoken = language or current.language
     sent = outbox.history(db, conversation_id)
     lines = _incoming(db, texts, conversation_id, {row.id: row for row in sent}, spoken)
-    lines += [_outgoing(db, texts, current, row, spoken) for row in sent]
+    shown = [_without_code(row) for row in sent] if hide_codes else sent
+    lines += [_outgoing(db, texts, current, row, spoken) for row in shown]
     return sorted(lines, key=lambda line: (line.at, line.side != "customer"))
 
 
@@ -76,6 +82,14 @@ def _tapped(texts: Texts, row: InboxRow, sent: dict[int, OutboxRow], language: s
     if asked is None or not index.isdecimal() or int(index) >= len(asked.buttons):
         return ""
     return texts.render(asked.buttons[int(index)]["key"], language)
+
+
+def _without_code(row: OutboxRow) -> OutboxRow:
+    code = row.args.get("code")
+    if not code:
+        return row
+    hidden = "•" * len(code)
+    return replace(row, args={**row.args, "code": hidden}, text=row.text.replace(code, hidden))
 
 
 def _outgoing(db: Connection, texts: Texts, current: Conversation, row: OutboxRow, language: str) -> Line:

@@ -16,7 +16,6 @@ ANYONE: frozenset[str] = frozenset({"(no login)"})
 EVERYONE = frozenset(ROLES)
 STAFF = frozenset({"agent", "supervisor", "admin"})  # marketing reads no conversation
 
-LEADING = frozenset({"supervisor", "admin"})  # may take a conversation over from a colleague
 
 # Every route there is. A route without an entry, or an entry without a route, stops the start.
 ACCESS: Mapping[str, frozenset[str]] = {

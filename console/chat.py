@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from bot.conversation import owner_name
 from bot.desk import TicketState
 from bot.errors import Newer, NotYours
-from bot.store import conversations, outbox
+from bot.outbox import agent_key
+from bot.store import outbox
 from console import access
 from console.page import owner_of, product
 from console.queue import counts
@@ -68,7 +68,6 @@ def claim(conversation_id: int) -> AnyResponse:
     if epoch is None:
         return answer(conversation_id, Banner("stale_form"), 400)
     try:
-        _leave_colleagues(conversation_id)
         claimed = product().ownership.claim(conversation_id, epoch, user)
     except NotYours as moved:
         if moved.owner == user.name:  # clicked twice
@@ -95,7 +94,9 @@ def reply(conversation_id: int) -> AnyResponse:
         return _moved(conversation_id, moved, draft=text)
     except LookupError:
         abort(404)
-    if not written and _sent_text(client_id) != text:  # an answer got lost, and the text was changed since
+    if (
+        not written and _sent_text(conversation_id, client_id) != text
+    ):  # an answer got lost, and the text was changed since
         return answer(conversation_id, Banner("sent_other"), 409, draft=text)
     return answer(conversation_id, Banner("sent" if written else "sent_before", good=True), sent=True)
 
@@ -206,19 +207,8 @@ def _reply_problem(text: str, client_id: str, seen: int | None) -> str:
     return "stale_form" if seen is None or not _CLIENT_ID.match(client_id) else ""
 
 
-def _sent_text(client_id: str) -> str | None:
+def _sent_text(conversation_id: int, client_id: str) -> str | None:
+    key = agent_key(conversation_id, access.user().id, client_id)
     with product().database.read() as db:
-        row = outbox.by_key(db, f"agent:{access.user().id}:{client_id}")
+        row = outbox.by_key(db, key)
     return row.text if row else None
-
-
-def _leave_colleagues(conversation_id: int) -> None:
-    """Only supervisors take over from a colleague. The epoch guards what happens after this look."""
-    user = access.user()
-    with product().database.read() as db:
-        found = conversations.read(db, conversation_id)
-        if found is None:
-            raise LookupError(conversation_id)
-        taken = found.state == "agent" and found.owner_id != user.id
-        if taken and user.role not in access.LEADING:
-            raise NotYours(owner_name(db, found))

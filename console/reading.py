@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from bot.conversation import LEADING
 from bot.store import complaints, conversations, facts, inbox, outbox
 from bot.store.complaints import Complaint, Promise
 from bot.store.conversations import Conversation, episode
 from bot.store.users import User, app_user
 from bot.transcript import Line, transcript
-from console import access
 from console.page import product
 from console.rows import Row, gather
 
@@ -78,7 +78,7 @@ def read(db: Connection, conversation_id: int, user: User) -> Chat | None:
     return Chat(
         conversation=found,
         row=row,
-        timeline=_timeline(transcript(db, product().texts, conversation_id), moves),
+        timeline=_timeline(transcript(db, product().texts, conversation_id, hide_codes=True), moves),
         complaints=complaints.of_conversation(db, conversation_id),
         promises=complaints.open_promises(db, "callback", conversation_id),
         slots=_slots(found.dialogue),
@@ -86,7 +86,7 @@ def read(db: Connection, conversation_id: int, user: User) -> Chat | None:
         handoff_reason=next((move.reason for move in reversed(moves) if move.to == "queued"), ""),
         held=len([held for held in outbox.in_state(db, conversation_id, "held") if held.reason == "agent"]),
         mine=mine,
-        takeable=not mine and (found.state != "agent" or user.role in access.LEADING),
+        takeable=not mine and (found.state != "agent" or user.role in LEADING),
         fact=fact,
     )
 

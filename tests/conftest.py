@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from bot import logs
 from bot import settings as settings_file
 from bot.build import Product, build
 from bot.dialogue import Script
@@ -26,6 +27,11 @@ def pg_available() -> bool:
     except psycopg.OperationalError:
         return False
     return True
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logs() -> None:
+    logs.configure("info")
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from bot import outbox, sender
 from bot.build import Product
 from bot.channel import Account, Capabilities, Media
 from bot.dialogue import Script
-from bot.errors import DownloadFailed, SendFailed, SendUncertain, Throttled
+from bot.errors import DownloadFailed, NotYours, SendFailed, SendUncertain, Throttled
 from bot.message import Attachment, Kind, Outgoing, Receipt
 from bot.store import conversations
 from bot.store import outbox as store
@@ -273,3 +273,30 @@ def test_a_picture_is_stored_and_confirmed(hands: Hands, channel: FakeChannel, s
 def test_every_class_and_state_has_a_fate() -> None:
     classes = (outbox.TURN, outbox.NOTICE, outbox.COURTESY, outbox.AGENT)
     assert set(outbox.FATE) == {(c, s) for c in classes for s in ("bot", "queued", "agent", "closed")}
+
+
+def test_a_caption_of_an_unreadable_file_can_be_a_wish(hands: Hands, screen: Account) -> None:
+    video = text("ann", "转人工", kind=Kind.OTHER, wants_answer=True, detail="video")
+    assert hands.product.inbox.accept(screen, video).disposition == "wish"
+
+
+def test_a_new_telegram_token_keeps_the_webhook_secret_that_was(make_product: Callable[..., Product]) -> None:
+    first = make_product(TINGSU_TELEGRAM_TOKEN="1:a").accounts["telegram", "main"]
+    again = make_product(TINGSU_TELEGRAM_TOKEN="1:a").accounts["telegram", "main"]
+    assert again == first
+    second = make_product(TINGSU_TELEGRAM_TOKEN="1:b").accounts["telegram", "main"]
+    assert second.secret == "1:b"
+    assert second.settings["previous_webhook_secret"] == first.settings["webhook_secret"]
+    assert second.settings["webhook_secret"] != first.settings["webhook_secret"]
+
+
+def test_agents_do_not_take_from_colleagues_supervisors_do(hands: Hands, screen: Account, agent: User) -> None:
+    second = hands.product.people.add("wang", "agent", "a long enough password")
+    chief = hands.product.people.add("chief", "supervisor", "a long enough password")
+    where = talk(hands, screen, "人工")
+    epoch = hands.product.ownership.claim(where, 2, agent).epoch
+    with pytest.raises(NotYours, match="lin"):
+        hands.product.ownership.claim(where, epoch, second)
+    hands.product.ownership.claim(where, epoch, chief)
+    with pytest.raises(NotYours, match="chief"):
+        hands.product.ownership.reply(where, agent, "c1", "too late", 1)
