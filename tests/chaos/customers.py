@@ -18,7 +18,7 @@ from tests.chaos.telegram import SECRET, TimedEmulator, tap_update, text_update
 
 PATIENCE = 240.0  # seconds for one goal; a product under fire on a busy machine may need most of it
 NUDGE_AFTER = 25.0  # seconds of silence before a customer writes again
-LULL = 6.0  # seconds after the bot is back with nothing asked
+LULL = 6.0  # seconds after a line that asked nothing
 SENT_TWICE = 0.25  # share of posts
 
 
@@ -271,7 +271,7 @@ class Customer:
             self.chat.say(words["status"])  # a turn is in flight when the wish comes
             self._pursue("a person", words["human"], words["human"], lambda line: kind_of(line) == "agent")
             self.chat.say(words["thanks"])
-            self._pursue("the status again", words["status"], words["status"], self._is_status, fresh_after="released")
+            self._pursue("the status again", words["status"], words["status"], self._is_status, at_once=False)
 
     def _think(self) -> None:
         time.sleep(self.rng.uniform(0.2, 2.5))
@@ -286,15 +286,15 @@ class Customer:
         return kind_of(line) == "other" and _REFERENCE.search(line.text) is not None
 
     def _pursue(
-        self, goal: str, opening: str, nudge: str, reached: Callable[[Heard], bool], *, fresh_after: str = ""
+        self, goal: str, opening: str, nudge: str, reached: Callable[[Heard], bool], *, at_once: bool = True
     ) -> None:
         """Says the opening and answers what comes until the goal is reached.
 
-        With `fresh_after` the opening waits for a line of that kind. After a silence it says the nudge, and the
-        opening again when the bot is back from a detour and asks nothing.
+        Without `at_once` the opening waits until the agent has gone. After a silence it says the nudge, or the
+        opening again when the bot has asked nothing.
         """
         deadline = time.monotonic() + PATIENCE
-        if not fresh_after:
+        if at_once:
             self.chat.say(opening)
         again = False  # whether the next silence means that the opening must be repeated
         while True:
@@ -321,7 +321,7 @@ class Customer:
         return None
 
     def _react(self, line: Heard, goal: str) -> bool:
-        """Does what a customer would; True when the bot should now ask something, and may not."""
+        """Does what a customer would; True after a line that asks nothing: silence then calls for the opening again."""
         kind = kind_of(line)
         if kind in ("moment", "trouble", "stale", "left", "released", "agent"):
             self.detours[kind] += 1
@@ -333,7 +333,7 @@ class Customer:
             self.chat.say(self._answer(line))
         elif kind == "queued" and goal != "a person":
             self._queued()
-        return kind in ("left", "released")
+        return kind in ("left", "released", "other")
 
     def _queued(self) -> None:
         self.detours["queued unasked"] += 1

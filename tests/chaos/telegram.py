@@ -1,6 +1,8 @@
 """Telegram's part in chaos: updates in Telegram's shape, posted by the driver, and an emulator that notes when what came."""
 
+import asyncio
 import itertools
+import random
 import threading
 import time
 from collections.abc import Mapping
@@ -11,6 +13,7 @@ from tests.channels.conftest import Handler, TelegramEmulator
 from tests.chaos.ledgers import Delivery, Driver
 
 SECRET = "the-webhook-secret-of-the-chaos-tests"
+SLOW = 0.15  # seconds, at most, that a message needs to Telegram; and its answer back
 _updates = itertools.count(1)
 
 
@@ -26,11 +29,13 @@ class TimedEmulator(TelegramEmulator):
 
     @web.middleware
     async def _faulty(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Notes what came before the bot hears that it was taken."""
+        """Slow on both ways, so that kills and claims meet sends; notes what came before the bot hears of it."""
 
         async def take(request: web.Request) -> web.StreamResponse:
+            await asyncio.sleep(random.uniform(0, SLOW))
             answer = await handler(request)
             self._note()
+            await asyncio.sleep(random.uniform(0, SLOW))
             return answer
 
         return await super()._faulty(request, take)
