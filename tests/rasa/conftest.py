@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,16 @@ class Server:
     model: Path
 
     def post(self, body: bytes) -> tuple[int, Json]:
-        line = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        line.request("POST", "/webhooks/turn/", body, {"Content-Type": "application/json"})
-        answer = line.getresponse()
-        return answer.status, json.loads(answer.read())
+        return self._ask("POST", "/webhooks/turn/", body)
+
+    def health(self) -> tuple[int, Json]:
+        return self._ask("GET", "/webhooks/turn/health", b"")
+
+    def _ask(self, method: str, path: str, body: bytes) -> tuple[int, Json]:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as line:
+            line.request(method, path, body, {"Content-Type": "application/json", "Connection": "close"})
+            answer = line.getresponse()
+            return answer.status, json.loads(answer.read())
 
     def turn(self, said: str | None, state: Json, language: str = "zh", **more: Any) -> Json:
         """One turn; `said` beginning with "tap:" is a payload."""
@@ -75,9 +82,13 @@ def model() -> Path:
 @pytest.fixture(scope="session")
 def server(model: Path) -> Iterator[Server]:
     actions_port, port = free_port(), free_port()
-    with running("actions", "--port", str(actions_port)), running("rasa", "--port", str(port), "--actions-port", str(actions_port), "--model", str(model)):
-        wait_for(port, "/webhooks/turn/health")
-        yield Server(port, model)
+    with (
+        running("actions", "--port", str(actions_port)),
+        running("rasa", "--port", str(port), "--actions-port", str(actions_port), "--model", str(model)),
+    ):
+        started = Server(port, model)
+        wait_for(started)
+        yield started
 
 
 @pytest.fixture
@@ -112,16 +123,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(port: int, path: str) -> None:
+def wait_for(server: Server) -> None:
     until = time.monotonic() + _START_SECONDS
     while time.monotonic() < until:
-        line = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
-            line.request("GET", path)
-            if line.getresponse().status == 200:
-                return
+            assert server.health()[0] == 200
+            return
         except OSError:
             time.sleep(0.2)
-        finally:
-            line.close()
-    raise TimeoutError(f"nothing listens on {port}")
+    raise TimeoutError(f"nothing listens on {server.port}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -129,15 +128,21 @@ def test_a_form_that_is_never_answered_ends_at_a_person_or_the_read_back(talk: T
     assert commands(seen[-1]) == ["call_agent"]
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"", b"[]", b"{", b'{"turn_id": "t"}', b'{"turn_id": "t", "text": "a", "payload": "b"}',
-     b'{"turn_id": "t", "text": 7, "now": "2026-11-23T17:40:00+08:00"}', b'{"turn_id": "t", "text": "a", "now": "gestern"}',
-     b'{"turn_id": "t", "text": "a", "now": "2026-11-23T17:40:00"}', b'{"turn_id": "t", "text": "a", "state": 3}',
-     b"[" * 100_000],
-)  # fmt: skip
-def test_malformed_requests_are_refused_with_a_reason(server: Server, body: bytes) -> None:
-    status, answer = server.post(body)
+NOW = '"now": "2026-11-23T17:40:00+08:00"'
+MALFORMED = {
+    "nothing": b"", "list": b"[]", "cut": b"{", "no text": b'{"turn_id": "t"}',
+    "both": b'{"turn_id": "t", "text": "a", "payload": "b"}', "number": f'{{"turn_id": "t", "text": 7, {NOW}}}'.encode(),
+    "no turn": f'{{"text": "a", {NOW}}}'.encode(), "no time": b'{"turn_id": "t", "text": "a", "now": "gestern"}',
+    "naive": b'{"turn_id": "t", "text": "a", "now": "2026-11-23T17:40:00"}',
+    "state": f'{{"turn_id": "t", "text": "a", "state": 3, {NOW}}}'.encode(),
+    "language": f'{{"turn_id": "t", "text": "a", "language": "fr", {NOW}}}'.encode(),
+    "zone": f'{{"turn_id": "t", "text": "a", "timezone": "../etc", {NOW}}}'.encode(), "deep": b"[" * 100_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_malformed_requests_are_refused_with_a_reason(server: Server, name: str) -> None:
+    status, answer = server.post(MALFORMED[name])
     assert status == 400
     assert answer["error"]
 
@@ -151,8 +156,8 @@ def test_nonsense_in_the_state_does_not_stick(server: Server) -> None:
 def test_without_the_action_server_the_turn_is_failed(model: Any) -> None:
     port = free_port()
     with running("rasa", "--port", str(port), "--actions-port", str(free_port()), "--model", str(model)):
-        wait_for(port, "/webhooks/turn/health")
         alone = Server(port, model)
+        wait_for(alone)
         answer = alone.turn("宽带一天掉线七八次", {})
         assert answer["failed"] and "action server" in answer["reason"]
         assert answer["replies"] == answer["commands"] == [] and answer["state"] == {}
@@ -160,8 +165,4 @@ def test_without_the_action_server_the_turn_is_failed(model: Any) -> None:
 
 
 def test_health_names_the_model(server: Server) -> None:
-    import http.client
-
-    line = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
-    line.request("GET", "/webhooks/turn/health")
-    assert json.loads(line.getresponse().read()) == {"status": "ok", "model": server.model.name.partition(".")[0]}
+    assert server.health() == (200, {"status": "ok", "model": server.model.name.partition(".")[0]})

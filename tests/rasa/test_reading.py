@@ -86,10 +86,12 @@ def test_a_bare_reference_asks_for_the_status() -> None:
 
 
 def test_the_leaf_model_survives_being_stored(tmp_path: Path) -> None:
-    fitted = LeafModel.fitted(["断网了", "没有网", "多扣钱", "扣费不明"], ["net", "net", "bill", "bill"])
+    fitted = LeafModel.fitted(
+        ["断网了", "没有网", "多扣钱", "扣费不明", "态度差"], ["net", "net", "bill", "bill", "manners"]
+    )
     fitted.save(tmp_path)
     loaded = LeafModel.loaded(tmp_path)
     assert loaded is not None
-    assert [label for label, _ in loaded.ranking("宽带断网")] == ["net", "bill"]
+    assert loaded.ranking("宽带断网")[0][0] == "net"
     assert [label for label, _ in loaded.ranking("扣费")] == [label for label, _ in fitted.ranking("扣费")]
     assert LeafModel.loaded(tmp_path / "nothing") is None
