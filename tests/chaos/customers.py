@@ -219,8 +219,8 @@ _LINES: Mapping[str, re.Pattern[str]] = {
     "released": re.compile(r"接下来由我|the bot, carry on"),
     "stale": re.compile(r"现在不能用了|no longer works"),
     "agent": re.compile(r"^agent "),
-    "read back": re.compile(r"请核对|Please check:"),
 }
+_AFFIRM = re.compile(r"确认提交|Yes, submit")
 _ANSWERS: Mapping[str, str] = {
     r"号码|手机号|账号|[Nn]umber|account": "number",
     r"什么时候|时间|几点|[Ww]hen|time": "when",
@@ -232,11 +232,13 @@ _REFERENCE = re.compile(r"TS-[2-9A-Z]{4}-[2-9A-Z]{4}-[2-9A-Z]")
 
 
 def kind_of(line: Heard) -> str:
-    """One of _LINES, `question` for anything else with an answer button, `other`."""
+    """One of _LINES; else `read back` with a button to confirm, `question` with one to skip, or `other`."""
     for kind, pattern in _LINES.items():
         if pattern.search(line.text):
             return kind
     labels = " ".join(label for label, _ in line.buttons)
+    if _AFFIRM.search(labels):
+        return "read back"
     return "question" if re.search(r"跳过|取消|Skip|Cancel", labels) else "other"
 
 
@@ -325,15 +327,22 @@ class Customer:
         kind = kind_of(line)
         if kind in ("moment", "trouble", "stale", "left", "released", "agent"):
             self.detours[kind] += 1
-        if kind == "read back":
-            self._think()
-            self.chat.tap(line, 0)
-        elif kind == "question":
-            self._think()
-            self.chat.say(self._answer(line))
+        if kind in ("read back", "question"):
+            self._answer_newest(line)
         elif kind == "queued" and goal != "a person":
             self._queued()
         return kind in ("left", "released", "other")
+
+    def _answer_newest(self, line: Heard) -> None:
+        """People answer what stands last on their screen, and they read while they think."""
+        self._think()
+        if len(self.chat.heard()) > self._read:
+            return
+        affirm = next((place for place, (label, _) in enumerate(line.buttons) if _AFFIRM.search(label)), None)
+        if affirm is None:
+            self.chat.say(self._answer(line))
+        else:
+            self.chat.tap(line, affirm)
 
     def _queued(self) -> None:
         self.detours["queued unasked"] += 1
