@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from conftest import Server, Talk, free_port, running, wait_for
+
+from tests.rasa.servers import Server, Talk, free_port, running, wait_for
 
 Json = dict[str, Any]
 

@@ -94,7 +94,8 @@ def test_a_long_story_with_cancel_in_it_is_no_cancel() -> None:
 
 
 def test_failing_is_bounded() -> None:
-    draft, seen = at("number", number=None), []
+    draft = at("number", number=None)
+    seen: list[list[str]] = []
     for _ in range(3):
         step = form.advance(draft, said("嗯哼哈"))
         draft, seen = step.draft, [*seen, keys(step)]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import ROOT
+from tests.rasa.servers import ROOT
 
 LINES: list[bytes] = [
     "我的宽带断了两天没人管，我要投诉".encode(), b"", "  转人工  ".encode(), b"a\0b", b"\xff\xfe bad", "🤬🤬".encode(),
