@@ -11,7 +11,7 @@ from actions.turn import Turn, masked
 
 Values = dict[str, Any]
 
-SURE_OF_LEAF = 0.2
+SURE_OF_LEAF = 0.12
 """Below this the customer is asked for the category; found by cross-validation, see nlu_data/README.md."""
 
 _WISH = re.compile(
@@ -44,6 +44,10 @@ def has_content(text: str) -> bool:
     rest = _WISH.sub("", text.lower())
     chinese = len(re.findall(r"[\u3400-\u9fff]", rest))
     return chinese >= 3 or len(re.findall(r"[a-z']{2,}", rest)) >= 2
+
+
+def _says_something(text: str) -> bool:
+    return len(re.findall(r"\w", _WISH.sub("", text.lower()))) >= 2
 
 
 def leaf(turn: Turn, at_least: float = SURE_OF_LEAF) -> str | None:
@@ -86,7 +90,7 @@ def missing_facts(draft: Draft, turn: Turn) -> Values:
 
 
 def _what(draft: Draft, turn: Turn) -> Values | None:
-    if not has_content(turn.text) and (draft.failures == 0 or len(turn.text) < 2):
+    if not has_content(turn.text) and (draft.failures == 0 or not _says_something(turn.text)):
         return None
     category = draft.values.get("category") or leaf(turn)
     return {"what": masked(turn.text), "category": category}
@@ -97,7 +101,7 @@ def _category(draft: Draft, turn: Turn) -> Values | None:
     if ordinal:
         place = "一二三四".find(ordinal[1]) if ordinal[1] in "一二三四" else int(ordinal[1]) - 1
         return {"category": draft.options[place]} if place < len(draft.options) else None
-    found = leaf(turn, 0.12)
+    found = leaf(turn, 0.08)
     return {"category": found} if found else None
 
 
@@ -115,7 +119,7 @@ def _when(draft: Draft, turn: Turn) -> Values | None:
         return {"when": found}
     if _NONE.match(turn.text):
         return {"when": SKIPPED}
-    told = re.search(r"\d|[一二三四五六七八九十]|天|月|年|周|时|候|直|once|always|day|week|month|year|every", turn.text)
+    told = re.search(r"\d\D|\D\d|天|月|年|周|时|候|直|once|always|day|week|month|year|every", turn.text)
     return {"when": {"text": masked(turn.text), "from": None, "to": None}} if told and turn.is_short else None
 
 

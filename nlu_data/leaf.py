@@ -27,6 +27,7 @@ class LeafClassifier(GraphComponent):  # type: ignore[misc]  # Rasa is untyped h
     """Sets `category` (a leaf slug or None) and `categories` (best first) on each message.
 
     Training examples carry their leaf as intent metadata `leaf`; complaints without one teach the class "none".
+    A lookup table named like a leaf lists words that speak for it.
     """
 
     def __init__(self, config: dict[str, Any], storage: ModelStorage, resource: Resource) -> None:
@@ -37,7 +38,7 @@ class LeafClassifier(GraphComponent):  # type: ignore[misc]  # Rasa is untyped h
 
     @staticmethod
     def get_default_config() -> dict[str, Any]:
-        return {"threshold": 0.12}
+        return {"threshold": 0.08}
 
     @classmethod
     def create(
@@ -53,7 +54,8 @@ class LeafClassifier(GraphComponent):  # type: ignore[misc]  # Rasa is untyped h
         rows = [(example.get("text"), leaf_of(example)) for example in training_data.intent_examples]
         labelled = [(normalised(text), leaf) for text, leaf in rows if leaf is not None]
         if labelled:
-            self._model = LeafModel.fitted(*zip(*labelled, strict=True))
+            texts, leaves = [text for text, _ in labelled], [leaf for _, leaf in labelled]
+            self._model = LeafModel.fitted(texts, leaves, _cues(training_data))
             with self._storage.write_to(self._resource) as folder:
                 self._model.save(folder)
         return self._resource
@@ -99,6 +101,11 @@ class LeafClassifier(GraphComponent):  # type: ignore[misc]  # Rasa is untyped h
         if best["category"] == NO_TOPIC or best["confidence"] < self._threshold:
             return None
         return str(best["category"])
+
+
+def _cues(training_data: TrainingData) -> list[list[str]]:
+    tables = sorted(training_data.lookup_tables, key=lambda table: str(table["name"]))
+    return [[normalised(cue) for cue in table["elements"]] for table in tables]
 
 
 def leaf_of(example: Message) -> str | None:

@@ -24,7 +24,7 @@ def topics() -> list[dict[str, Any]]:
 
 def examples() -> list[tuple[str, str, str | None]]:
     """(text, intent, leaf) of every training example."""
-    blocks = [block for topic in topics() for block in topic.get("nlu", [])]
+    blocks = [block for topic in topics() for block in topic.get("nlu", []) if "intent" in block]
     return [
         (line[2:], block["intent"], (block.get("metadata") or {}).get("leaf"))
         for block in blocks
@@ -62,6 +62,15 @@ def test_enough_examples_per_leaf() -> None:
     counts = counted(2)
     assert {leaf: counts["zh"][leaf] for leaf in column("taxonomy.tsv", "slug") if counts["zh"][leaf] < 6} == {}
     assert {leaf: counts["en"][leaf] for leaf in column("taxonomy.tsv", "slug") if counts["en"][leaf] < 3} == {}
+
+
+def test_every_leaf_has_cues_in_both_languages() -> None:
+    blocks = [block for topic in topics() for block in topic.get("nlu", []) if "lookup" in block]
+    tables = {block["lookup"]: block["examples"] for block in blocks}
+    assert tables.keys() == column("taxonomy.tsv", "slug")
+    for cues in tables.values():
+        languages = Counter(language_of(line[2:]) for line in cues.splitlines())
+        assert languages["zh"] >= 8 and languages["en"] >= 3, cues
 
 
 def test_no_example_twice_and_none_with_two_labels() -> None:

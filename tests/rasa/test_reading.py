@@ -86,9 +86,9 @@ def test_a_bare_reference_asks_for_the_status() -> None:
 
 
 def test_the_leaf_model_survives_being_stored(tmp_path: Path) -> None:
-    fitted = LeafModel.fitted(
-        ["断网了", "没有网", "多扣钱", "扣费不明", "态度差"], ["net", "net", "bill", "bill", "manners"]
-    )
+    texts = ["断网了", "没有网", "多扣钱", "扣费不明", "态度差"]
+    labels = ["net", "net", "bill", "bill", "manners"]
+    fitted = LeafModel.fitted(texts, labels, [["断", "网"], ["钱"]])
     fitted.save(tmp_path)
     loaded = LeafModel.loaded(tmp_path)
     assert loaded is not None
