@@ -57,7 +57,12 @@ class Chat(ABC):
         """Everything so far, in the order in which it came."""
 
     @abstractmethod
-    def close(self) -> None: ...
+    def leave(self) -> None:
+        """Hears no more from now on."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """After `leave`, and best when the product has stopped."""
 
     def _post(self, key: str, send: Callable[[], httpx.Response]) -> None:
         """Returns when the event is acknowledged; now and then it was posted twice, together or one after the other."""
@@ -103,7 +108,7 @@ class WebChat(Chat):
         begun = until_taken(lambda: self._client.post("/chat/v1/sessions", json={"language": language}))
         self._client.headers["Authorization"] = f"Bearer {begun.json()['token']}"
         self._lines: list[Heard] = []
-        self._closed = threading.Event()
+        self._left = threading.Event()
         self._reader = threading.Thread(target=self._read, name=f"stream of {name}", daemon=True)
         self._reader.start()
 
@@ -121,18 +126,18 @@ class WebChat(Chat):
         return list(self._lines)
 
     def _read(self) -> None:
-        while not self._closed.is_set():
+        while not self._left.is_set():
             try:
                 self._read_stream()
             except httpx.HTTPError:
-                self._closed.wait(0.7)
+                self._left.wait(0.7)
 
     def _read_stream(self) -> None:
         after = self._lines[-1].number if self._lines else 0
         with self._client.stream("GET", f"/chat/v1/events?after={after}") as stream:
             event = ""
             for line in stream.raise_for_status().iter_lines():
-                if self._closed.is_set():
+                if self._left.is_set():
                     return
                 name, _, value = line.partition(": ")
                 event = value if name == "event" else event
@@ -145,9 +150,11 @@ class WebChat(Chat):
         self._driver.streamed.append(Delivery(self.name, time.time(), number, text))
         self._lines.append(Heard(number, text, [(one["label"], one["payload"]) for one in buttons]))
 
-    def close(self) -> None:
+    def leave(self) -> None:
         """The reader ends with the next line or with the product, whichever comes first."""
-        self._closed.set()
+        self._left.set()
+
+    def close(self) -> None:
         self._reader.join(20)
         self._client.close()
 
@@ -175,6 +182,9 @@ class TelegramChat(Chat):
 
     def heard(self) -> list[Heard]:
         return [Heard(one.message_id, one.text, one.buttons) for one in self._emulator.sent(self._chat_id)]
+
+    def leave(self) -> None:
+        """Nothing is open between two posts."""
 
     def close(self) -> None:
         self._client.close()

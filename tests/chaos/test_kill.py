@@ -75,8 +75,21 @@ def emulator(driver: Driver) -> Iterator[TimedEmulator]:
     started.close()
 
 
+@pytest.fixture
+def chats() -> Iterator[list[Chat]]:
+    """Every customer's; closed after the product has stopped, because that ends their streams."""
+    opened: list[Chat] = []
+    yield opened
+    for chat in opened:
+        chat.leave()
+    for chat in opened:
+        chat.close()
+
+
 @pytest.fixture(params=["embedded", "postgresql and redis"])
-def product(request: pytest.FixtureRequest, home: Path, emulator: TimedEmulator) -> Iterator[Running]:
+def product(
+    request: pytest.FixtureRequest, home: Path, chats: list[Chat], emulator: TimedEmulator
+) -> Iterator[Running]:
     environ = {
         **SETTINGS,
         "TINGSU_TELEGRAM_TOKEN": emulator.token,
@@ -106,7 +119,9 @@ def database(product: Running) -> Iterator[Database]:
 class Crowd:
     """Fifty customers and two agents, each in a thread; `failures` has what went wrong in any of them."""
 
-    def __init__(self, product: Running, emulator: TimedEmulator, shift: agents.Shift, seed: int) -> None:
+    def __init__(
+        self, product: Running, emulator: TimedEmulator, chats: list[Chat], shift: agents.Shift, seed: int
+    ) -> None:
         self.detours: Counter[str] = Counter()
         self.failures: list[str] = []
         self.receipts = 0
@@ -114,7 +129,7 @@ class Crowd:
         self._emulator = emulator
         self._shift = shift
         self._seed = seed
-        self._chats: list[Chat] = []
+        self._chats = chats
 
     def run(self) -> None:
         """Returns when every customer has gone and the agents have let go of everybody."""
@@ -162,10 +177,6 @@ class Crowd:
             chat = WebChat(f"web-{number}", driver, rng, public, language)
         self._chats.append(chat)
         return chat
-
-    def close(self) -> None:
-        for chat in self._chats:
-            chat.close()
 
 
 def unsettled(books: Books, before: float) -> int:
@@ -219,6 +230,7 @@ def test_nothing_is_lost_or_doubled_by_kills(
     product: Running,
     database: Database,
     emulator: TimedEmulator,
+    chats: list[Chat],
     driver: Driver,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -227,7 +239,7 @@ def test_nothing_is_lost_or_doubled_by_kills(
     embedded = "TINGSU_REDIS_URL" not in product.environ
     for name in ("lin", "mei"):
         product.add_user(name)
-    crowd = Crowd(product, emulator, agents.Shift(database, driver), seed)
+    crowd = Crowd(product, emulator, chats, agents.Shift(database, driver), seed)
     hand = killer.Killer(product, killer.plan(random.Random(seed), embedded))
     recovery: list[float] = []
 
@@ -257,6 +269,5 @@ def test_nothing_is_lost_or_doubled_by_kills(
     if wrong:
         ledgers = {"seed": seed, "wrong": wrong, "driver": driver.as_json(), "books": asdict(books)}
         (product.home / "ledgers.json").write_text(json.dumps(ledgers, ensure_ascii=False, indent=1, default=str))
-    crowd.close()
     assert not wrong, f"seed {seed}, everything is in {product.home}:\n" + "\n".join(wrong)
     assert crowd.receipts == CUSTOMERS
