@@ -99,9 +99,15 @@ class Pushed(Protocol):
 class Polled(Protocol):
     """A channel that we ask. Raises SendFailed or Throttled when the platform cannot be asked."""
 
+    def register(self) -> bool:
+        """Tells the platform how events shall come; False when it posts them and polling is not wanted."""
+        ...
+
     def fetch(self, cursor: str) -> Batch:
         """May wait up to POLL_WAIT seconds at the platform; `cursor` is "" the first time."""
         ...
+
+    def close(self) -> None: ...
 
 
 SEND_DEADLINE = 8.0  # seconds for one send, connection and retries inside the channel included

@@ -102,8 +102,9 @@ def tell_position(db: Connection, waiting: Conversation, occasion: str) -> None:
 
 
 def promise_callback(db: Connection, conversation: Conversation, occasion: str, due: datetime, text_key: str) -> None:
-    """Stores the call-back promise (one open one per conversation) and the notice that tells it."""
-    standing = complaint_store.open_promises(db, "callback", conversation.id)
+    """Stores the call-back promise, unless one that can still be kept is open, and the notice that tells it."""
+    clock = store.now(db)
+    standing = [p for p in complaint_store.open_promises(db, "callback", conversation.id) if p.due_at > clock]
     if standing:
         due = standing[0].due_at
     else:
@@ -151,7 +152,6 @@ class Ownership:
             if seen.epoch != seen_epoch or not _may_claim(seen, user):
                 raise NotYours(owner_name(db, seen))
             moved = move(db, seen, "agent", "claim", actor=f"user:{user.id}", owner_id=user.id)
-            complaint_store.kept(db, conversation_id, "callback")
             user_store.log(db, user.id, "conversation.claim", {"conversation": conversation_id})
             flying = {row.id for row in outbox.in_flight(db, conversation_id)}
         self._announce()
@@ -189,6 +189,7 @@ class Ownership:
             mine = self._mine(db, conversation_id, user)
             written = outbox.agent(db, mine, user.id, client_id, text)
             if written:
+                complaint_store.kept(db, conversation_id, "callback")
                 self._take(db, conversation_id, user, seen_sequence)
         self._announce()
         return written

@@ -9,14 +9,14 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bot.bell import Bell
-from bot.channel import Account, Batch
+from bot.channel import Account, Polled
 from bot.complaint import Complaints, desk_source
 from bot.desk import Desk
 from bot.errors import LeaseLost, Throttled, TingsuError
@@ -62,21 +62,10 @@ class Source(Protocol):
         ...
 
 
-@runtime_checkable
-class PolledChannel(Protocol):
-    """A channel that we ask, and that may have to be told so: `register` says whether polling is wanted at all."""
-
-    def register(self) -> bool: ...
-
-    def fetch(self, cursor: str) -> Batch: ...
-
-    def close(self) -> None: ...
-
-
 class ChannelSource:
     """The events of one channel account."""
 
-    def __init__(self, inbox: Inbox, account: Account, channel: PolledChannel) -> None:
+    def __init__(self, inbox: Inbox, account: Account, channel: Polled) -> None:
         self.name = f"channel:{account.kind}/{account.slug}"
         self._inbox = inbox
         self._account = account
@@ -230,7 +219,7 @@ def sources(product: "Product") -> list[Source]:
     found: list[Source] = []
     for account in product.accounts.values():
         channel = product.channels[account.id]
-        if isinstance(channel, PolledChannel):
+        if isinstance(channel, Polled):
             found.append(ChannelSource(product.inbox, account, channel))
     found.append(DeskSource(product.complaints, product.desk, product.bell))
     return found

@@ -23,7 +23,6 @@ class Settings:
     database_url: str
     redis_url: str  # empty: the supervisor starts an embedded Valkey and tells the children
     rasa_url: str  # empty: no Rasa; only under `bot run` and in tests is it set
-    rasa_python: str
     secret_key: str
     public_url: str
     console_origins: tuple[str, ...]
@@ -165,7 +164,6 @@ def read(environ: Mapping[str, str]) -> Settings:
         ),
         redis_url=r.parsed("REDIS_URL", "", _REDIS, "redis://host:port/number"),
         rasa_url=r.parsed("RASA_URL", "", _WEB, "http://host:port"),
-        rasa_python=r.text("RASA_PYTHON"),
         secret_key=r.text("SECRET_KEY") or secret_key(home),
         public_url=r.parsed("PUBLIC_URL", "", _WEB, "https://host"),
         console_origins=r.listed("CONSOLE_ORIGINS"),

@@ -115,5 +115,5 @@ def _outgoing(db: Connection, texts: Texts, current: Conversation, row: OutboxRo
 def buttons_live(current: Conversation, row: OutboxRow) -> bool:
     """Whether a tap on this row's buttons still means something."""
     if not row.question:
-        return bool(row.buttons)
+        return current.state == "queued" if row.topic == "position" else current.state in ("bot", "closed")
     return bool(current.state == "bot" and current.question and current.question["open_id"] == row.question)

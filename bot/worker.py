@@ -2,7 +2,6 @@
 
 import signal
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -107,6 +106,7 @@ class Turns:
                 if pause is not None:
                     return pause
             self._bell.ring("send")
+            self._bell.ring("tickets")
         return None
 
     def _answer_turn(self, leased: Conversation, current: Conversation, turn: TurnRow) -> None:
@@ -262,6 +262,6 @@ def run(jobs: list[Job], bell: Bell, stop: Stop) -> None:
     for thread in threads:
         thread.start()
     while not stop.wait(TICK):
-        time.sleep(0)
+        pass
     for thread in threads:
         thread.join()

@@ -4,7 +4,7 @@ import os
 
 from flask import Flask
 
-from bot import build, settings
+from bot import build, logs, settings
 from bot.build import Product
 from console import access, chat, complaints, headers, login, page, problems, queue, stream
 
@@ -14,7 +14,9 @@ _LARGEST_FORM = 128 * 1024  # bytes: the longest reply, percent-encoded, several
 def create_app(product: Product | None = None) -> Flask:
     """The console on this product, or on one that is built from the environment."""
     if product is None:
-        product = build.build(settings.read(os.environ))
+        read = settings.read(os.environ)
+        logs.configure(read.log_level)
+        product = build.build(read)
     app = Flask(__name__)
     app.config.update(MAX_CONTENT_LENGTH=_LARGEST_FORM, MAX_FORM_MEMORY_SIZE=_LARGEST_FORM)
     app.extensions["tingsu"] = product

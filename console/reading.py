@@ -137,6 +137,8 @@ def _slots(dialogue: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _spoken(value: object) -> str:
+    if isinstance(value, Mapping) and "text" in value:  # a time or an amount: the customer's own words for it
+        return _spoken(value["text"])
     if isinstance(value, Mapping):
         return " · ".join(filter(None, map(_spoken, value.values())))
     if isinstance(value, list | tuple):

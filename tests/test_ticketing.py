@@ -85,7 +85,7 @@ def open_all(hands: Hands, desk: ShakyDesk) -> str:
     ],
 )
 def test_one_ticket_whatever_happens(hands: Hands, desk: ShakyDesk, plan: list[str], state: str, opened: int) -> None:
-    desk.plan = plan
+    desk.plan = list(plan)
     assert open_all(hands, desk) == state
     assert ShakyDesk.opened == opened
 

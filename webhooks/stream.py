@@ -75,7 +75,7 @@ class Stream:
         if self._subscription is not None:
             return self._subscription.conversation_id
         with self._product.database.read() as db:
-            found = wire.conversation_of(db, self._account_id, self._visitor)
+            found = conversations.of_sender(db, self._account_id, self._visitor)
             return found.id if found else None
 
     def _numbered(self, message: dict[str, Any]) -> str:

@@ -7,10 +7,8 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from flask import Response, g, request
-from sqlalchemy import update
 
 from bot.store import conversations, webchat
-from webhooks import wire
 from webhooks.problems import Problem
 from webhooks.product import product
 from webhooks.product import webchat as webchat_account
@@ -84,9 +82,8 @@ def _hash(token: str) -> str:
 def speak(visit: Visit, language: str) -> None:
     """The session and its conversation go on in this language."""
     with product().database.write() as db:
-        table = webchat.webchat_session
-        db.execute(update(table).where(table.c.token_hash == visit.token_hash).values(language=language))
-        found = wire.conversation_of(db, webchat_account().id, visit.visitor)
+        webchat.speak(db, visit.token_hash, language)
+        found = conversations.of_sender(db, webchat_account().id, visit.visitor)
         if found is not None:
             conversations.change(db, found.id, language=language)
     g.language = language

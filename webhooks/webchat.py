@@ -10,6 +10,7 @@ from flask import Blueprint, Response, current_app, jsonify, request
 
 from bot.channels import webchat as channel
 from bot.channels.webchat import Refused
+from bot.store import conversations
 from webhooks import visits, wire
 from webhooks.problems import Problem, language
 from webhooks.product import product, webchat
@@ -72,7 +73,7 @@ def history() -> Response:
     visits.limit("read", visit.token_hash, visits.READS_PER_SESSION)
     visits.seen(visit)
     with product().database.read() as db:
-        found = wire.conversation_of(db, webchat().id, visit.visitor)
+        found = conversations.of_sender(db, webchat().id, visit.visitor)
         return jsonify(wire.history(db, product().texts, found, visit.language))
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from bot.message import Button
 from bot.sender import labelled
-from bot.store import conversations, inbox, outbox, people, users
+from bot.store import conversations, inbox, outbox, users
 from bot.store.conversations import Conversation
 from bot.store.outbox import OutboxRow
 from bot.texts import Texts
@@ -27,13 +27,6 @@ class State:
     state: str = "bot"
     position: int | None = None
     agent: str | None = None
-
-
-def conversation_of(db: Connection, account_id: int, visitor: str) -> Conversation | None:
-    """None before the first message."""
-    c = people.identity.c
-    found = db.scalar(select(c.id).where(c.account_id == account_id, c.external_id == visitor))
-    return None if found is None else conversations.of_identity(db, found)
 
 
 def state_of(db: Connection, found: Conversation | None) -> State:

@@ -1,5 +1,6 @@
 """The database: one engine, and the two kinds of transaction that everything uses."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +10,16 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text, update
+from sqlalchemy.exc import TimeoutError
+
+from bot.store.accounts import cursor
+from bot.store.schema import db_now
+from bot.store.sql import insert_new
 
 SQLITE_PATIENCE = 15  # seconds to wait for another process's write transaction
+READY = "ready"  # row of `cursor` that health checks write
+_UPGRADE_LOCK = 7_461_209  # any number that is ours: several machines may start at once
 
 
 class Database:
@@ -20,6 +28,8 @@ class Database:
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.url = url
         self.engine = _engine(url, pool_size)
+        # SQLite's own waiting is by sleeping and unfair: threads of one process queue up here instead.
+        self._turn = threading.Lock() if self.sqlite else None
 
     @property
     def sqlite(self) -> bool:
@@ -28,12 +38,24 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """Commits at the end, or rolls everything back."""
-        with self.engine.connect() as connection, connection.begin():
+        with self._in_turn(), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        if self._turn is None:
+            yield
+            return
+        if not self._turn.acquire(timeout=SQLITE_PATIENCE):
+            raise TimeoutError("another thread has been writing for too long")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A consistent look; nothing written in it is kept."""
+        """A look; nothing written in it is kept. On PostgreSQL each statement sees what is committed by then."""
         with self.engine.connect().execution_options(tingsu_read=True) as connection:
             try:
                 yield connection
@@ -88,7 +110,14 @@ def upgrade(database: Database, revision: str = "head") -> None:
     """Brings the tables to this version's shape; nothing to do when they have it."""
     config = _alembic(database.url)
     config.attributes["engine"] = database.engine
-    command.upgrade(config, revision)
+    with database.engine.connect() as holder:
+        if not database.sqlite:
+            holder.execute(text("SELECT pg_advisory_lock(:number)"), {"number": _UPGRADE_LOCK})
+            holder.commit()
+        command.upgrade(config, revision)
+        if not database.sqlite:
+            holder.execute(text("SELECT pg_advisory_unlock(:number)"), {"number": _UPGRADE_LOCK})
+            holder.commit()
 
 
 def is_current(database: Database) -> bool:
@@ -101,5 +130,6 @@ def is_current(database: Database) -> bool:
 def writable(database: Database) -> bool:
     """Whether a real write gets through now."""
     with database.write() as db:
-        db.execute(text("UPDATE cursor SET position = position WHERE source = 'ready'"))
+        insert_new(db, cursor, source=READY, position="", lease_token=0, updated_at=db_now())
+        db.execute(update(cursor).where(cursor.c.source == READY).values(updated_at=db_now()))
     return True

@@ -36,3 +36,8 @@ def language_of(db: Connection, token_hash: str) -> str:
 
 def seen(db: Connection, token_hash: str) -> None:
     db.execute(update(webchat_session).where(webchat_session.c.token_hash == token_hash).values(seen_at=db_now()))
+
+
+def speak(db: Connection, token_hash: str, language: str) -> None:
+    """The session goes on in this language."""
+    db.execute(update(webchat_session).where(webchat_session.c.token_hash == token_hash).values(language=language))
