@@ -64,8 +64,13 @@ contracts: ## the arrows of docs/architecture.md, checked by import-linter
 	@$(SETUP) --dev product
 	$(PY) -c "from importlinter.cli import lint_imports_command; lint_imports_command()"
 
+.PHONY: screenshots
+screenshots: ## the pictures in README, from a real talk in a real browser
+	@$(SETUP) --dev
+	$(PY) -m scripts.screenshots
+
 .PHONY: bench
-bench: ## measure messages per second on this machine
+bench: ## speed, as ratios against a named alternative in the same run
 	@$(SETUP) --dev
 	$(PY) -m scripts.bench
 

@@ -11,6 +11,8 @@ import httpx
 
 from bot.errors import DialogueDown, TurnFailed
 
+# What aiohttp, inside Rasa, says of an action server that is not there.
+_AWAY = frozenset({"ClientConnectorError", "ClientOSError", "ServerDisconnectedError", "ConnectionRefusedError"})
 _PAUSE_WHEN_DOWN = 1.0  # seconds during which nobody else asks a Rasa that did not answer
 
 
@@ -103,7 +105,7 @@ def read_answer(turn_id: str, answer: httpx.Response) -> Said:
     try:
         body = answer.json()
         if body["turn_id"] != turn_id or body["failed"]:
-            raise TurnFailed(str(body.get("reason") or "other turn"))
+            raise _failure(str(body.get("reason") or "other turn"))
         said = Said(
             replies=[_reply(reply) for reply in body["replies"]],
             commands=[{"name": str(c["name"]), "args": dict(c.get("args") or {})} for c in body["commands"]],
@@ -116,6 +118,12 @@ def read_answer(turn_id: str, answer: httpx.Response) -> Said:
     if not said.replies and not said.commands:
         raise TurnFailed("empty")
     return said
+
+
+def _failure(reason: str) -> DialogueDown | TurnFailed:
+    """An action server that is being restarted is nobody's turn's fault."""
+    where, _, error = reason.partition("action server: ")
+    return DialogueDown(reason) if not where and error in _AWAY else TurnFailed(reason)
 
 
 def _reply(raw: Mapping[str, Any]) -> Mapping[str, Any]:
