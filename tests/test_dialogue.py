@@ -32,7 +32,7 @@ class Answers(BaseHTTPRequestHandler):
     body: bytes = b""
     asked: dict[str, Any] = {}  # noqa: RUF012 - one server, one test at a time
 
-    def do_POST(self) -> None:  # noqa: N802 - the name that http.server calls
+    def do_POST(self) -> None:
         Answers.asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.send_response(Answers.status)
         self.send_header("Content-Length", str(len(Answers.body)))
