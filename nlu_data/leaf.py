@@ -38,7 +38,7 @@ class LeafClassifier(GraphComponent):  # type: ignore[misc]  # Rasa is untyped h
 
     @staticmethod
     def get_default_config() -> dict[str, Any]:
-        return {"threshold": 0.08}
+        return {"threshold": 0.05}
 
     @classmethod
     def create(
@@ -94,13 +94,18 @@ class LeafClassifier(GraphComponent):  # type: ignore[misc]  # Rasa is untyped h
         ]
 
     def _chosen(self, message: Message, ranking: list[dict[str, Any]]) -> str | None:
-        intent = (message.get("intent") or {}).get("name")
-        if not ranking or intent not in COMPLAINT_INTENTS | {"nlu_fallback"}:
+        if not ranking or _likely_intent(message) not in COMPLAINT_INTENTS:
             return None
         best = ranking[0]
         if best["category"] == NO_TOPIC or best["confidence"] < self._threshold:
             return None
         return str(best["category"])
+
+
+def _likely_intent(message: Message) -> str | None:
+    """The best intent of our own, also where the model was too unsure to act on it."""
+    named = [message.get("intent") or {}, *(message.get("intent_ranking") or [])]
+    return next((row["name"] for row in named if row.get("name") not in (None, "nlu_fallback")), None)
 
 
 def _cues(training_data: TrainingData) -> list[list[str]]:

@@ -43,6 +43,8 @@ _NO_PERSON = re.compile(
     r"(?:can|could)(?:not|n't| not| never) (?:get|reach|speak|talk)|never (?:get|reach|answer)"
 )
 
+_SURE_TOPIC = 0.2
+
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=False)
 class SignalReader(GraphComponent):  # type: ignore[misc]  # Rasa is untyped here
@@ -64,8 +66,15 @@ class SignalReader(GraphComponent):  # type: ignore[misc]  # Rasa is untyped her
     def process(self, messages: list[Message]) -> list[Message]:
         for message in messages:
             intent = message.get("intent") or {}
+            if _names_a_problem(message):
+                intent = {**intent, "confidence": 0.0}  # tells a problem: only the rule makes it a wish for a person
             message.set("signals", signals(message.get("text") or "", intent), add_to_output=True)
         return messages
+
+
+def _names_a_problem(message: Message) -> bool:
+    best: dict[str, Any] | None = next(iter(message.get("categories") or []), None)
+    return best is not None and best["category"] != "none" and float(best["confidence"]) >= _SURE_TOPIC
 
 
 def signals(text: str, intent: dict[str, Any]) -> dict[str, Any]:
