@@ -6,9 +6,10 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import httpx
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from bot.store import conversations
 from bot.store.conversations import conversation
@@ -17,7 +18,9 @@ from bot.store.turns import turn
 from tests.chaos.ledgers import Claim, Driver
 from tests.running import Agent
 
-TAKE_OVERS = 8  # conversations that agents take from the bot while it works on a turn
+TAKE_OVERS = 16  # conversations that agents take from the bot while it works on a turn
+BETWEEN_TAKE_OVERS = (1.0, 3.5)  # seconds
+FRESH = timedelta(seconds=1.5)  # age of a turn that Rasa has surely not answered yet, and is there to answer
 _PATIENCE = 60.0
 
 
@@ -30,21 +33,34 @@ class Shift:
     stop: threading.Event = field(default_factory=threading.Event)
     served: set[int] = field(default_factory=set)
     take_overs: int = TAKE_OVERS
+    next_take_over: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def choose(self, rng: random.Random) -> int | None:
-        """The conversation that waits longest; else, now and then, one in the middle of a turn."""
+        """The conversation with the newest turn, now and then; else the one that waits longest."""
         with self.lock, self.database.read() as db:
-            waiting = [one.id for one in conversations.queue(db) if one.id not in self.served]
-            if not waiting and self.take_overs and rng.random() < 0.15:
-                busy = select(turn.c.conversation_id).join(conversation).where(turn.c.state == "open")
-                with_bot = busy.where(conversation.c.state == "bot").order_by(turn.c.id)
-                waiting = [row[0] for row in db.execute(with_bot) if row[0] not in self.served]
-                self.take_overs -= bool(waiting)
-            if not waiting:
+            found = self._in_a_turn(db, rng) or [one.id for one in conversations.queue(db)]
+            free = [one for one in found if one not in self.served]
+            if not free:
                 return None
-            self.served.add(waiting[0])
-            return waiting[0]
+            self.served.add(free[0])
+            return free[0]
+
+    def _in_a_turn(self, db: Connection, rng: random.Random) -> list[int]:
+        if not self.take_overs or time.monotonic() < self.next_take_over:
+            return []
+        fresh = (
+            select(turn.c.conversation_id)
+            .join(conversation)
+            .where(
+                turn.c.state == "open", conversation.c.state == "bot", turn.c.created_at > conversations.now(db) - FRESH
+            )
+        )
+        found = [row[0] for row in db.execute(fresh.order_by(turn.c.id.desc()))]
+        if found:
+            self.take_overs -= 1
+            self.next_take_over = time.monotonic() + rng.uniform(*BETWEEN_TAKE_OVERS)
+        return found
 
     def done(self, conversation_id: int) -> None:
         with self.lock:
@@ -56,7 +72,7 @@ def work(agent: Agent, shift: Shift, rng: random.Random) -> None:
     while not shift.stop.is_set():
         chosen = shift.choose(rng)
         if chosen is None:
-            shift.stop.wait(0.3)
+            shift.stop.wait(0.1)
             continue
         try:
             _serve(agent, shift, rng, chosen)

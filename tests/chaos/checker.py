@@ -10,6 +10,8 @@ from tests.chaos.ledgers import Books, Delivery, Driver, Row
 
 WAITING = ("pending", "retry", "sending")
 _TOLD = ("sent", "uncertain")
+_NOT_WHILE = {"queued": ("turn",), "agent": ("turn", "notice", "courtesy"), "closed": ("turn",)}
+_CLOCK = 0.002  # seconds; SQLite's clock has milliseconds
 
 
 def _by(rows: Iterable[Row], name: str) -> Mapping[Any, list[Row]]:
@@ -221,6 +223,26 @@ def _arrived_from_bot(rows: Sequence[Row], arrivals: Sequence[Row]) -> list[tupl
     return [(one["at"], one["text"][:40]) for one in arrivals if one["text"] not in agents]
 
 
+def out_of_state(driver: Driver, books: Books) -> list[str]:
+    """Messages of the bot that left us while somebody else answered (DESIGN, section 6), or of a stretch that was over."""
+    episodes = _by(books.episode, "conversation_id")
+    found = []
+    for row in (row for row in books.outbox if row["state"] in _TOLD and row["class_"] != "agent"):
+        left = row["sending_at"] or row["sent_at"]
+        begun = [one for one in episodes[row["conversation_id"]] if one["started_at"] < left - _CLOCK]
+        now = max(begun, key=lambda one: one["epoch"], default=None)
+        if now is not None and _out_of_place(row, now):
+            found.append(
+                f"outbox {row['id']} ({row['class_']}, epoch {row['epoch']}) left in {now['state']}, epoch {now['epoch']}"
+            )
+    return found
+
+
+def _out_of_place(row: Row, now: Row) -> bool:
+    stale = row["class_"] == "turn" and row["epoch"] < now["epoch"]
+    return stale or row["class_"] in _NOT_WHILE.get(now["state"], ())
+
+
 def swallowed(driver: Driver, books: Books) -> list[str]:
     """Filed complaints whose receipt has neither reached the customer nor may have."""
     told = {row["key"] for row in books.outbox if row["state"] in _TOLD}
@@ -253,6 +275,7 @@ CHECKS: Mapping[str, Check] = {
     "undelivered": undelivered,
     "order violations": disorder,
     "bot after a clean claim": bot_after_claim,
+    "out of state": out_of_state,
     "receipts swallowed": swallowed,
     "wrong tickets": wrong_tickets,
 }

@@ -21,13 +21,19 @@ def turn_row(number: int, **more: Any) -> dict[str, Any]:
 
 def outbox_row(number: int, conversation_id: int = 1, **more: Any) -> dict[str, Any]:
     row = {"id": number, "conversation_id": conversation_id, "key": f"turn:{number}", "part": 0, "class_": "turn"}
+    values = {"epoch": 1, "sending_at": None}
     fate = {"topic": "", "state": "sent", "reason": "", "text": f"t{number}", "stream": number, "platform_id": ""}
-    return {**row, **fate, "created_at": 10.0 * number + 1, "sent_at": 10.0 * number + 2, **more}
+    return {**row, **values, **fate, "created_at": 10.0 * number + 1, "sent_at": 10.0 * number + 2, **more}
 
 
 def told(number: int, **more: Any) -> dict[str, Any]:
     """A message that went to Telegram."""
     return outbox_row(number, 2, stream=None, platform_id=f"{number}", **more)
+
+
+def episode_row(conversation_id: int, epoch: int, state: str = "bot", started_at: float = 0.0) -> dict[str, Any]:
+    row = {"id": 10 * conversation_id + epoch, "conversation_id": conversation_id, "epoch": epoch}
+    return {**row, "state": state, "started_at": started_at}
 
 
 class Ledgers:
@@ -42,7 +48,7 @@ class Ledgers:
         )
         self.books = Books(
             conversation=[{"id": 1, "state": "bot"}, {"id": 2, "state": "bot"}],
-            episode=[{"id": 1, "conversation_id": 2, "epoch": 1, "state": "bot", "started_at": 0.0}],
+            episode=[episode_row(1, 1), episode_row(2, 1)],
             inbox=[inbox_row(1), inbox_row(2), inbox_row(3), inbox_row(4, conversation_id=2, sequence=1)],
             turn=[turn_row(1), turn_row(2), turn_row(3), turn_row(4, conversation_id=2, first_sequence=1)],
             outbox=[
@@ -88,6 +94,11 @@ def overtaken_notice(ledgers: Ledgers) -> None:
     ledgers.driver.arrived.reverse()
 
 
+def uncertain_when_closed(ledgers: Ledgers) -> None:
+    ledgers.books.outbox[3].update(state="uncertain", sending_at=141.0)
+    ledgers.books.episode.append(episode_row(2, 2, "closed", 140.0))
+
+
 PLANTED: list[tuple[str, str, Plant]] = [
     ("lost", "acknowledged, no row", lambda all: all.driver.posts.append(Post("web", "k9", 1, 2, 1))),
     ("lost", "open with the bot", set_in("inbox", 0, disposition="open")),
@@ -115,6 +126,10 @@ PLANTED: list[tuple[str, str, Plant]] = [
     ("bot after a clean claim", "on the stream", set_in("outbox", 1, sent_at=55.0)),
     ("bot after a clean claim", "a notice too", set_in("outbox", 2, sent_at=55.0)),
     ("bot after a clean claim", "at the emulator", arrives(Delivery("tg", 55.0, 99, "t99"))),
+    ("out of state", "a turn's while queued", add_to("episode", episode_row(1, 2, "queued", 15.0))),
+    ("out of state", "a notice with an agent", add_to("episode", episode_row(1, 2, "agent", 31.5))),
+    ("out of state", "a turn's of an earlier stretch", add_to("episode", episode_row(1, 2, "bot", 15.0))),
+    ("out of state", "uncertain counts too", uncertain_when_closed),
     ("receipts swallowed", "superseded", set_in("outbox", 2, state="superseded")),
     ("receipts swallowed", "held for ever", set_in("outbox", 2, state="held")),
     ("wrong tickets", "none at the desk", lambda all: all.books.local_ticket.clear()),
@@ -171,7 +186,8 @@ class TestWhatIsAllowed:
     def test_a_notice_that_waited_for_an_agent_is_overtaken(self, ledgers: Ledgers) -> None:
         overtaken_notice(ledgers)
         ledgers.books.outbox[3].update(class_="notice", sent_at=190.0)
-        ledgers.books.episode.append({"id": 2, "conversation_id": 2, "epoch": 2, "state": "agent", "started_at": 145.0})
+        ledgers.books.episode.extend([episode_row(2, 2, "agent", 145.0), episode_row(2, 3, "bot", 151.9)])
+        ledgers.books.outbox[4].update(epoch=3)
         assert ledgers.red() == []
 
     def test_a_post_that_nobody_acknowledged(self, ledgers: Ledgers) -> None:
