@@ -16,6 +16,7 @@ from bot.errors import Newer, NotYours
 from bot.store import complaints as complaint_store
 from bot.store import conversations as store
 from bot.store import inbox as inbox_store
+from bot.store import leases
 from bot.store import outbox as outbox_store
 from bot.store import users as user_store
 from bot.store.conversations import Conversation
@@ -217,7 +218,7 @@ class Ownership:
             moved = move(db, mine, "bot", "release", actor=f"user:{user.id}")
             outbox.notice(db, moved, f"released:{moved.id}:{moved.epoch}", "handoff", "handoff.released")
             outbox.repeat_question(db, moved, f"released:{moved.id}:{moved.epoch}")
-            store.wake(db, moved.id)
+            leases.wake(db, moved.id)
         self._announce()
 
     def close(self, conversation_id: int, user: User, seen_epoch: int, seen_sequence: int) -> None:

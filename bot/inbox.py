@@ -15,7 +15,7 @@ from bot.hours import Calendar
 from bot.masking import mask_id_cards
 from bot.message import TURN_KINDS, Incoming, Kind
 from bot.sealing import Seal
-from bot.store import conversations, cursors, people
+from bot.store import conversations, cursors, leases, people
 from bot.store import inbox as store
 from bot.store.conversations import Conversation
 from bot.store.database import Database
@@ -170,7 +170,7 @@ class Inbox:
         back = ownership.move(db, found, "bot", "stopped waiting", actor="customer")
         outbox.notice(db, back, f"left:{occasion}", "handoff", "queue.left")
         outbox.repeat_question(db, back, f"left:{occasion}")
-        conversations.wake(db, back.id)
+        leases.wake(db, back.id)
         return store.STOP_WAITING
 
     def _edit(self, db: Connection, found: Conversation, incoming: Incoming, text: str, occasion: str) -> str:
@@ -204,7 +204,7 @@ class Inbox:
         if found.state in ("queued", "agent") and incoming.kind is Kind.TAP:
             return store.STALE_TAP
         if found.state in ("bot", "closed") or incoming.attachments:
-            conversations.wake(db, found.id)
+            leases.wake(db, found.id)
         return store.OPEN
 
 

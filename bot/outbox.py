@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from bot import facts
-from bot.store import conversations
+from bot.store import conversations, leases
 from bot.store import outbox as store
 from bot.store.conversations import Conversation
 from bot.store.outbox import OutboxRow
@@ -54,7 +54,7 @@ def fate(row: OutboxRow, conversation: Conversation) -> str:
 def _write(db: Connection, conversation: Conversation, class_: str, key: str, **values: Any) -> int | None:
     row_id = store.add(db, conversation_id=conversation.id, class_=class_, key=key, epoch=conversation.epoch, **values)
     if row_id is not None:
-        conversations.wake_sender(db, conversation.id)
+        leases.wake_sender(db, conversation.id)
         facts.record(
             db,
             "outbox.written",
@@ -168,7 +168,7 @@ def follow_move(db: Connection, moved: Conversation) -> None:
         store.settle_waiting(db, moved.id, (COURTESY,), state="superseded", reason="agent")
         store.settle_waiting(db, moved.id, (NOTICE,), state="held", reason="agent")
     elif store.release_held(db, moved.id, "agent"):
-        conversations.wake_sender(db, moved.id)
+        leases.wake_sender(db, moved.id)
 
 
 def send_held(db: Connection, conversation: Conversation, user_id: int) -> int:
@@ -177,7 +177,7 @@ def send_held(db: Connection, conversation: Conversation, user_id: int) -> int:
     for row in held:
         store.settle(db, row.id, "held", state="pending", reason=RELEASED_BY_AGENT, due_at=conversations.now(db))
     if held:
-        conversations.wake_sender(db, conversation.id)
+        leases.wake_sender(db, conversation.id)
         facts.record(db, "notice.released", actor=f"user:{user_id}", conversation_id=conversation.id, count=len(held))
     return len(held)
 

@@ -14,7 +14,7 @@ from bot.channel import SEND_DEADLINE, Channel
 from bot.errors import SendFailed, SendUncertain, Throttled
 from bot.message import Button, Outgoing
 from bot.splitting import split
-from bot.store import conversations, people
+from bot.store import conversations, leases, people
 from bot.store import outbox as store
 from bot.store.conversations import Conversation
 from bot.store.database import Database
@@ -73,7 +73,7 @@ class Sender:
     def send_once(self) -> bool:
         """Sends for the conversation that has waited longest; False when nothing was due."""
         with self._database.write() as db:
-            leased = conversations.claim_sending(db, LEASE)
+            leased = leases.claim_sending(db, LEASE)
             if leased is not None:
                 self._settle_orphans(db, leased)
         if leased is None:
@@ -95,13 +95,13 @@ class Sender:
             conversations.lock(db, leased.id)
             waiting = store.waiting(db, leased.id)
             due = min((row.due_at for row in waiting[:1]), default=None)
-            conversations.release_sending(db, leased.id, leased.send_lease_token, due)
+            leases.release_sending(db, leased.id, leased.send_lease_token, due)
 
     def _step(self, leased: Conversation) -> bool:
         """Handles the first waiting row; False when there is nothing more to do now."""
         with self._database.write() as db:
             current = conversations.lock(db, leased.id)
-            if not conversations.renew_sending(db, leased.id, leased.send_lease_token, LEASE):
+            if not leases.renew_sending(db, leased.id, leased.send_lease_token, LEASE):
                 return False
             rows = outbox.repeats_first(db, leased.id, store.waiting(db, leased.id))
             if not rows or rows[0].due_at > conversations.now(db):
@@ -203,7 +203,7 @@ class Sender:
         row = letter.row
         with self._database.write() as db:
             current = conversations.lock(db, row.conversation_id)
-            if not conversations.renew_sending(db, current.id, letter.lease_token, LEASE):
+            if not leases.renew_sending(db, current.id, letter.lease_token, LEASE):
                 return False  # whoever has the lease now has called this row uncertain
             store.settle(db, row.id, "sending", pieces_sent=pieces)
             fate = outbox.fate(row, current)
@@ -253,7 +253,7 @@ class Sender:
         with self._database.write() as db:
             store.settle(db, row.id, "sending", pieces_sent=pieces)
             outbox.uncertain(db, row, reason)
-            conversations.wake_sender(db, row.conversation_id)
+            leases.wake_sender(db, row.conversation_id)
 
 
 def _later(clock: datetime, seconds: float) -> datetime:

@@ -19,7 +19,7 @@ from bot.errors import DialogueDown, LeaseLost, TurnFailed
 from bot.hours import Calendar
 from bot.media import Media
 from bot.store import complaints as complaint_store
-from bot.store import conversations, turns
+from bot.store import conversations, leases, turns
 from bot.store.conversations import Conversation
 from bot.store.database import Database
 from bot.store.turns import TurnRow
@@ -66,7 +66,7 @@ class Turns:
     def work_once(self) -> bool:
         """Answers the conversation that has waited longest; False when nobody waits."""
         with self._database.write() as db:
-            leased = conversations.claim_work(db, self._limits.lease)
+            leased = leases.claim_work(db, self._limits.lease)
         if leased is None:
             return False
         pause: timedelta | None = None
@@ -86,7 +86,7 @@ class Turns:
             due = due_again(db, current)
             if due is not None and pause is not None:
                 due = conversations.now(db) + pause
-            conversations.release_work(db, leased.id, leased.lease_token, due)
+            leases.release_work(db, leased.id, leased.lease_token, due)
         self._bell.ring("send")
         self._bell.ring("live")
 
@@ -138,7 +138,7 @@ class Turns:
     def _locked(self, db: Connection, leased: Conversation) -> Conversation:
         """The conversation, locked, and the lease renewed. Raises LeaseLost when another worker has it."""
         current = conversations.lock(db, leased.id)
-        if not conversations.renew_work(db, leased.id, leased.lease_token, self._limits.lease):
+        if not leases.renew_work(db, leased.id, leased.lease_token, self._limits.lease):
             raise LeaseLost(str(leased.id))
         return current
 

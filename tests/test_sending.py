@@ -12,7 +12,7 @@ from bot.channel import Account, Capabilities, Media
 from bot.dialogue import Script
 from bot.errors import DownloadFailed, NotYours, SendFailed, SendUncertain, Throttled
 from bot.message import Attachment, Kind, Outgoing, Receipt
-from bot.store import conversations
+from bot.store import conversations, leases
 from bot.store import outbox as store
 from bot.store.users import User
 from tests.talking import Hands, complaint_talk, text
@@ -94,7 +94,7 @@ def make_due(hands: Hands, conversation_id: int) -> None:
         clock = conversations.now(db)
         for row in store.waiting(db, conversation_id):
             store.settle(db, row.id, row.state, due_at=clock)
-        conversations.wake_sender(db, conversation_id)
+        leases.wake_sender(db, conversation_id)
     hands.work()
 
 
@@ -242,7 +242,7 @@ def test_a_lost_sending_lease_sends_nothing(hands: Hands, channel: FakeChannel, 
     assert accepted.conversation_id is not None
     hands.turns.work_once()
     with hands.product.database.write() as db:
-        leased = conversations.claim_sending(db, sender.LEASE)
+        leased = leases.claim_sending(db, sender.LEASE)
         assert leased is not None
         conversations.change(db, leased.id, send_lease_token=leased.send_lease_token + 1)
     assert not hands.sender._step(leased)

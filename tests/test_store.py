@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import JSON, LargeBinary, Text, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
-from bot.store import accounts, conversations, cursors, facts, people, sql
+from bot.store import accounts, conversations, cursors, facts, leases, people, sql
 from bot.store.conversations import Conversation
 from bot.store.database import Database, is_current, upgrade, writable
 from bot.store.metadata import metadata
@@ -61,18 +61,18 @@ def test_the_databases_clock_moves_and_compares(database: Database) -> None:
 def test_a_lease_is_one_workers_until_it_ends(database: Database) -> None:
     made = a_conversation(database)
     with database.write() as db:
-        conversations.wake(db, made.id)
+        leases.wake(db, made.id)
     with database.write() as db:
-        mine = conversations.claim_work(db, 30)
-        assert mine is not None and conversations.claim_work(db, 30) is None
-        assert conversations.renew_work(db, made.id, mine.lease_token, 30)
+        mine = leases.claim_work(db, 30)
+        assert mine is not None and leases.claim_work(db, 30) is None
+        assert leases.renew_work(db, made.id, mine.lease_token, 30)
         conversations.change(db, made.id, lease_until=conversations.now(db) - timedelta(seconds=1))
-        assert not conversations.renew_work(db, made.id, mine.lease_token, 30)
-        second = conversations.claim_work(db, 30)
+        assert not leases.renew_work(db, made.id, mine.lease_token, 30)
+        second = leases.claim_work(db, 30)
         assert second is not None and second.lease_token == mine.lease_token + 1
-        assert not conversations.release_work(db, made.id, mine.lease_token, None)
-        assert conversations.release_work(db, made.id, second.lease_token, None)
-        assert conversations.claim_work(db, 30) is None
+        assert not leases.release_work(db, made.id, mine.lease_token, None)
+        assert leases.release_work(db, made.id, second.lease_token, None)
+        assert leases.claim_work(db, 30) is None
 
 
 def test_moves_are_compare_and_set(database: Database) -> None:

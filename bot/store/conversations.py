@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -98,10 +98,11 @@ class Conversation:
     created_at: datetime
 
 
-_COLUMNS = [conversation.c[name] for name in Conversation.__dataclass_fields__]
+COLUMNS = [conversation.c[name] for name in Conversation.__dataclass_fields__]
 
 
-def _row(row: Any) -> Conversation:
+def row_of(row: Any) -> Conversation:
+    """A selected row as a Conversation."""
     return Conversation(**row._mapping)
 
 
@@ -122,35 +123,35 @@ def ensure(db: Connection, identity_id: int, account_id: int, language: str) -> 
         send_lease_token=0,
         created_at=db_now(),
     )
-    row = db.execute(locked(select(*_COLUMNS).where(conversation.c.identity_id == identity_id))).one()
+    row = db.execute(locked(select(*COLUMNS).where(conversation.c.identity_id == identity_id))).one()
     if made is not None:
-        add_episode(db, _row(row), "first contact")
-    return _row(row)
+        add_episode(db, row_of(row), "first contact")
+    return row_of(row)
 
 
 def read(db: Connection, conversation_id: int) -> Conversation | None:
-    row = db.execute(select(*_COLUMNS).where(conversation.c.id == conversation_id)).first()
-    return _row(row) if row else None
+    row = db.execute(select(*COLUMNS).where(conversation.c.id == conversation_id)).first()
+    return row_of(row) if row else None
 
 
 def lock(db: Connection, conversation_id: int) -> Conversation:
     """The conversation, locked until the transaction ends. Raises NoResultFound for an unknown id."""
-    return _row(db.execute(locked(select(*_COLUMNS).where(conversation.c.id == conversation_id))).one())
+    return row_of(db.execute(locked(select(*COLUMNS).where(conversation.c.id == conversation_id))).one())
 
 
 def of_identity(db: Connection, identity_id: int) -> Conversation | None:
-    row = db.execute(select(*_COLUMNS).where(conversation.c.identity_id == identity_id)).first()
-    return _row(row) if row else None
+    row = db.execute(select(*COLUMNS).where(conversation.c.identity_id == identity_id)).first()
+    return row_of(row) if row else None
 
 
 def of_sender(db: Connection, account_id: int, external_id: str) -> Conversation | None:
     """The conversation of a platform's person at this account."""
     row = db.execute(
-        select(*_COLUMNS)
+        select(*COLUMNS)
         .join(identity, identity.c.id == conversation.c.identity_id)
         .where(identity.c.account_id == account_id, identity.c.external_id == external_id)
     ).first()
-    return _row(row) if row else None
+    return row_of(row) if row else None
 
 
 def change(db: Connection, conversation_id: int, **values: Any) -> None:
@@ -188,32 +189,6 @@ def episodes(db: Connection, conversation_id: int) -> list[tuple[str, str, datet
     return [(row.state, row.reason, row.started_at) for row in rows]
 
 
-def wake(db: Connection, conversation_id: int, at: datetime | None = None) -> None:
-    """Work is due at `at` (now by default), unless it is due earlier already."""
-    when = at if at is not None else now(db)
-    db.execute(
-        update(conversation)
-        .where(
-            conversation.c.id == conversation_id,
-            or_(conversation.c.work_at.is_(None), conversation.c.work_at > when),
-        )
-        .values(work_at=when)
-    )
-
-
-def wake_sender(db: Connection, conversation_id: int, at: datetime | None = None) -> None:
-    """Something to send is due at `at` (now by default), unless it is due earlier already."""
-    when = at if at is not None else now(db)
-    db.execute(
-        update(conversation)
-        .where(
-            conversation.c.id == conversation_id,
-            or_(conversation.c.send_at.is_(None), conversation.c.send_at > when),
-        )
-        .values(send_at=when)
-    )
-
-
 def now(db: Connection) -> datetime:
     """The database's clock: the only one that leases are measured by."""
     found = db.scalar(select(db_now()))
@@ -221,95 +196,26 @@ def now(db: Connection) -> datetime:
     return found
 
 
-def claim_work(db: Connection, seconds: float) -> Conversation | None:
-    """Leases the conversation that has waited longest for a turn; None when nobody waits."""
-    return _claim(db, seconds, "work_at", "lease_until", "lease_token")
-
-
-def claim_sending(db: Connection, seconds: float) -> Conversation | None:
-    """Leases the conversation whose outgoing messages have waited longest."""
-    return _claim(db, seconds, "send_at", "send_lease_until", "send_lease_token")
-
-
-def _claim(db: Connection, seconds: float, due: str, until: str, token: str) -> Conversation | None:
-    c = conversation.c
-    clock = now(db)
-    row = db.execute(
-        locked(
-            select(*_COLUMNS)
-            .where(c[due] <= clock, or_(c[until].is_(None), c[until] < clock))
-            .order_by(c[due])
-            .limit(1),
-            skip=True,
-        )
-    ).first()
-    if row is None:
-        return None
-    found = _row(row)
-    change(db, found.id, **{until: clock + timedelta(seconds=seconds), token: c[token] + 1})
-    return lock(db, found.id)
-
-
-def release_work(db: Connection, conversation_id: int, token: int, due: datetime | None) -> bool:
-    """Gives the lease back and says when work is due next; False when the lease was lost."""
-    return _release(db, conversation_id, token, due, "work_at", "lease_until", "lease_token")
-
-
-def release_sending(db: Connection, conversation_id: int, token: int, due: datetime | None) -> bool:
-    return _release(db, conversation_id, token, due, "send_at", "send_lease_until", "send_lease_token")
-
-
-def _release(
-    db: Connection, conversation_id: int, token: int, due: datetime | None, at: str, until: str, held: str
-) -> bool:
-    c = conversation.c
-    done = db.execute(
-        update(conversation).where(c.id == conversation_id, c[held] == token).values({c[until]: None, c[at]: due})
-    )
-    return done.rowcount == 1
-
-
-def renew_work(db: Connection, conversation_id: int, token: int, seconds: float) -> bool:
-    """Prolongs the lease on a conversation's turns; False when it ran out or someone else has it."""
-    return _renew(db, conversation_id, token, seconds, "lease_until", "lease_token")
-
-
-def renew_sending(db: Connection, conversation_id: int, token: int, seconds: float) -> bool:
-    """Prolongs the lease on a conversation's sending; False when it ran out or someone else has it."""
-    return _renew(db, conversation_id, token, seconds, "send_lease_until", "send_lease_token")
-
-
-def _renew(db: Connection, conversation_id: int, token: int, seconds: float, until: str, held: str) -> bool:
-    c = conversation.c
-    clock = now(db)
-    done = db.execute(
-        update(conversation)
-        .where(c.id == conversation_id, c[held] == token, c[until] > clock)
-        .values({c[until]: clock + timedelta(seconds=seconds)})
-    )
-    return done.rowcount == 1
-
-
 def queue(db: Connection) -> list[Conversation]:
     """Who waits for a person, longest wait first."""
     rows = db.execute(
-        select(*_COLUMNS).where(conversation.c.state == "queued").order_by(conversation.c.queued_at, conversation.c.id)
+        select(*COLUMNS).where(conversation.c.state == "queued").order_by(conversation.c.queued_at, conversation.c.id)
     )
-    return [_row(row) for row in rows]
+    return [row_of(row) for row in rows]
 
 
 def owned(db: Connection, user_id: int | None = None) -> list[Conversation]:
     """Conversations with an agent, of this one or of all; the last customer message first."""
-    statement = select(*_COLUMNS).where(conversation.c.state == "agent")
+    statement = select(*COLUMNS).where(conversation.c.state == "agent")
     if user_id is not None:
         statement = statement.where(conversation.c.owner_id == user_id)
-    return [_row(row) for row in db.execute(statement.order_by(conversation.c.last_inbound_at.desc()))]
+    return [row_of(row) for row in db.execute(statement.order_by(conversation.c.last_inbound_at.desc()))]
 
 
 def recent(db: Connection, limit: int = 50) -> list[Conversation]:
     """All conversations, the last customer message first."""
-    rows = db.execute(select(*_COLUMNS).order_by(conversation.c.last_inbound_at.desc().nulls_last()).limit(limit))
-    return [_row(row) for row in rows]
+    rows = db.execute(select(*COLUMNS).order_by(conversation.c.last_inbound_at.desc().nulls_last()).limit(limit))
+    return [row_of(row) for row in rows]
 
 
 def position(db: Connection, waiting: Conversation) -> int:

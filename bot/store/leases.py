@@ -1,0 +1,103 @@
+"""Who works on which conversation now: leases by the database's clock, with a token that only grows."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, or_, select, update
+
+from bot.store.conversations import COLUMNS, Conversation, change, conversation, lock, now, row_of
+from bot.store.sql import locked
+
+
+def wake(db: Connection, conversation_id: int, at: datetime | None = None) -> None:
+    """Work is due at `at` (now by default), unless it is due earlier already."""
+    when = at if at is not None else now(db)
+    db.execute(
+        update(conversation)
+        .where(
+            conversation.c.id == conversation_id,
+            or_(conversation.c.work_at.is_(None), conversation.c.work_at > when),
+        )
+        .values(work_at=when)
+    )
+
+
+def wake_sender(db: Connection, conversation_id: int, at: datetime | None = None) -> None:
+    """Something to send is due at `at` (now by default), unless it is due earlier already."""
+    when = at if at is not None else now(db)
+    db.execute(
+        update(conversation)
+        .where(
+            conversation.c.id == conversation_id,
+            or_(conversation.c.send_at.is_(None), conversation.c.send_at > when),
+        )
+        .values(send_at=when)
+    )
+
+
+def claim_work(db: Connection, seconds: float) -> Conversation | None:
+    """Leases the conversation that has waited longest for a turn; None when nobody waits."""
+    return _claim(db, seconds, "work_at", "lease_until", "lease_token")
+
+
+def claim_sending(db: Connection, seconds: float) -> Conversation | None:
+    """Leases the conversation whose outgoing messages have waited longest."""
+    return _claim(db, seconds, "send_at", "send_lease_until", "send_lease_token")
+
+
+def _claim(db: Connection, seconds: float, due: str, until: str, token: str) -> Conversation | None:
+    c = conversation.c
+    clock = now(db)
+    row = db.execute(
+        locked(
+            select(*COLUMNS)
+            .where(c[due] <= clock, or_(c[until].is_(None), c[until] < clock))
+            .order_by(c[due])
+            .limit(1),
+            skip=True,
+        )
+    ).first()
+    if row is None:
+        return None
+    found = row_of(row)
+    change(db, found.id, **{until: clock + timedelta(seconds=seconds), token: c[token] + 1})
+    return lock(db, found.id)
+
+
+def release_work(db: Connection, conversation_id: int, token: int, due: datetime | None) -> bool:
+    """Gives the lease back and says when work is due next; False when the lease was lost."""
+    return _release(db, conversation_id, token, due, "work_at", "lease_until", "lease_token")
+
+
+def release_sending(db: Connection, conversation_id: int, token: int, due: datetime | None) -> bool:
+    return _release(db, conversation_id, token, due, "send_at", "send_lease_until", "send_lease_token")
+
+
+def _release(
+    db: Connection, conversation_id: int, token: int, due: datetime | None, at: str, until: str, held: str
+) -> bool:
+    c = conversation.c
+    done = db.execute(
+        update(conversation).where(c.id == conversation_id, c[held] == token).values({c[until]: None, c[at]: due})
+    )
+    return done.rowcount == 1
+
+
+def renew_work(db: Connection, conversation_id: int, token: int, seconds: float) -> bool:
+    """Prolongs the lease on a conversation's turns; False when it ran out or someone else has it."""
+    return _renew(db, conversation_id, token, seconds, "lease_until", "lease_token")
+
+
+def renew_sending(db: Connection, conversation_id: int, token: int, seconds: float) -> bool:
+    """Prolongs the lease on a conversation's sending; False when it ran out or someone else has it."""
+    return _renew(db, conversation_id, token, seconds, "send_lease_until", "send_lease_token")
+
+
+def _renew(db: Connection, conversation_id: int, token: int, seconds: float, until: str, held: str) -> bool:
+    c = conversation.c
+    clock = now(db)
+    done = db.execute(
+        update(conversation)
+        .where(c.id == conversation_id, c[held] == token, c[until] > clock)
+        .values({c[until]: clock + timedelta(seconds=seconds)})
+    )
+    return done.rowcount == 1
