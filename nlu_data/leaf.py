@@ -19,6 +19,7 @@ NO_TOPIC = "none"
 
 COMPLAINT_INTENTS = frozenset({"complain", "appeal", "not_resolved", "urge", "add_information", "report_misconduct"})
 _RANKED = 5
+_CLEAR_TOPIC = 0.2
 _LONGEST = 4000
 
 
@@ -80,6 +81,7 @@ class LeafClassifier(GraphComponent):  # type: ignore[misc]  # Rasa is untyped h
     def process(self, messages: list[Message]) -> list[Message]:
         for message in messages:
             ranking = self.ranking(message.get("text") or "")
+            _lift(message, ranking)
             message.set("categories", ranking[:_RANKED], add_to_output=True)
             message.set("category", self._chosen(message, ranking), add_to_output=True)
         return messages
@@ -100,6 +102,18 @@ class LeafClassifier(GraphComponent):  # type: ignore[misc]  # Rasa is untyped h
         if best["category"] == NO_TOPIC or best["confidence"] < self._threshold:
             return None
         return str(best["category"])
+
+
+def _lift(message: Message, ranking: list[dict[str, Any]]) -> None:
+    """A text of unsure intent that clearly names a problem ("我的宽带断了") is a complaint."""
+    intent = message.get("intent") or {}
+    best = ranking[0] if ranking else {"category": NO_TOPIC, "confidence": 0.0}
+    if intent.get("name") != "nlu_fallback" or best["category"] == NO_TOPIC or best["confidence"] < _CLEAR_TOPIC:
+        return
+    lifted = {"name": "complain", "confidence": 0.5}
+    others = [row for row in message.get("intent_ranking") or [] if row["name"] not in ("complain", "nlu_fallback")]
+    message.set("intent", lifted, add_to_output=True)
+    message.set("intent_ranking", [lifted, *others], add_to_output=True)
 
 
 def _likely_intent(message: Message) -> str | None:

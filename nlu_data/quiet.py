@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -9,6 +10,16 @@ import warnings
 
 # Texts that Rasa itself logs at these names can hold what customers wrote.
 _TALKATIVE = ("rasa", "rasa_sdk", "sanic", "sanic.root", "sanic.error", "sanic.access", "apscheduler", "matplotlib")
+_EXTRAS = ("turn_id", "reason", "ms")
+
+
+class _Line(logging.Formatter):
+    """One JSON object per line; of the extra values only ours, which hold no customer's words."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        row = {"event": record.getMessage(), "level": record.levelname.lower(), "logger": record.name}
+        row.update({name: getattr(record, name) for name in _EXTRAS if hasattr(record, name)})
+        return json.dumps(row)
 
 
 def hush(level: int = logging.INFO) -> None:
@@ -19,7 +30,12 @@ def hush(level: int = logging.INFO) -> None:
     os.environ.pop("SENTRY_DSN", None)
     # All from Rasa's dependencies, which also reset filters; our own modules are tested with warnings as errors.
     warnings.showwarning = lambda *_, **__: None
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    own = logging.getLogger("tingsu")  # its own handler: TensorFlow and Rasa rearrange the root logger's
+    own.setLevel(level)
+    own.propagate = False
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Line())
+    own.handlers = [handler]
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 

@@ -55,6 +55,15 @@ def test_a_complaint_in_english(english: Talk) -> None:
     assert command["args"]["language"] == "en"
 
 
+@pytest.mark.parametrize(
+    "text", ["我的宽带断了", "流量用不了多久就没了，漫游费还贵", "我的积分怎么没了", "I was charged for roaming"]
+)
+def test_a_short_problem_is_a_complaint(talk: Talk, text: str) -> None:
+    answer = talk.say(text)
+    assert answer["intent"]["name"] == "complain"
+    assert answer["state"]["active_form"] == "complaint_form"
+
+
 def test_cancel_clears_everything(talk: Talk) -> None:
     talk.say("这个月莫名其妙多扣了三百多块话费")
     answer = talk.say("算了，不填了")
