@@ -129,12 +129,6 @@ def link(db: Connection, complaint_id: int, conversation_id: int, first: int, la
     )
 
 
-def last_linked(db: Connection, conversation_id: int) -> int:
-    """The highest sequence number that belongs to a complaint already; 0 for none."""
-    rows = db.execute(select(complaint_link.c.last_sequence).where(complaint_link.c.conversation_id == conversation_id))
-    return max((row.last_sequence for row in rows), default=0)
-
-
 def read(db: Connection, complaint_id: int) -> Complaint:
     return _row(db.execute(select(*_COLUMNS).where(complaint.c.id == complaint_id)).one())
 

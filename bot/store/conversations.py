@@ -183,12 +183,6 @@ def add_episode(db: Connection, now_is: Conversation, reason: str) -> None:
     )
 
 
-def episodes(db: Connection, conversation_id: int) -> list[tuple[str, str, datetime]]:
-    """(state, reason, started_at), oldest first."""
-    rows = db.execute(select(episode).where(episode.c.conversation_id == conversation_id).order_by(episode.c.id))
-    return [(row.state, row.reason, row.started_at) for row in rows]
-
-
 def now(db: Connection) -> datetime:
     """The database's clock: the only one that leases are measured by."""
     found = db.scalar(select(db_now()))

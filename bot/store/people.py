@@ -84,13 +84,3 @@ def keep_value(db: Connection, identity_id: int, kind: str, *, sealed: bytes, lo
         lookup=lookup,
         created_at=db_now(),
     )
-
-
-def values_of(db: Connection, identity_id: int) -> list[tuple[str, bytes]]:
-    """(kind, sealed), newest first."""
-    rows = db.execute(
-        select(personal_value.c.kind, personal_value.c.sealed)
-        .where(personal_value.c.identity_id == identity_id)
-        .order_by(personal_value.c.id.desc())
-    )
-    return [(row.kind, row.sealed) for row in rows]

@@ -156,14 +156,6 @@ def close_session(db: Connection, token_hash: str) -> None:
     db.execute(delete(session).where(session.c.token_hash == token_hash))
 
 
-def close_sessions_of(db: Connection, user_id: int) -> None:
-    db.execute(delete(session).where(session.c.user_id == user_id))
-
-
-def note_attempt(db: Connection, scope: str) -> None:
-    db.execute(insert(login_attempt).values(scope=scope, at=db_now()))
-
-
 def attempts_since(db: Connection, scope: str, since: datetime) -> int:
     return int(
         db.scalar(
