@@ -16,8 +16,9 @@ import httpx
 from tests.chaos.ledgers import Delivery, Driver
 from tests.chaos.telegram import SECRET, TimedEmulator, tap_update, text_update
 
-PATIENCE = 240.0  # seconds for one goal; a product under fire on a busy machine may need most of it
-NUDGE_AFTER = 25.0  # seconds of silence before a customer writes again
+PATIENCE = 300.0  # seconds for one goal; a product under fire on a busy machine may need most of it
+NUDGE_AFTER = 25.0  # seconds of silence before a customer writes again; twice as long each time, or fifty
+# customers who say hello keep a busy machine from everything else
 LULL = 6.0  # seconds after a line that asked nothing
 SENT_TWICE = 0.25  # share of posts
 
@@ -305,17 +306,17 @@ class Customer:
         Without `at_once` the opening waits until the agent has gone. After a silence it says the nudge, or the
         opening again when the bot has asked nothing.
         """
-        deadline = time.monotonic() + PATIENCE
+        deadline, patience = time.monotonic() + PATIENCE, NUDGE_AFTER
         if at_once:
             self.chat.say(opening)
         again = False  # whether the next silence means that the opening must be repeated
         while True:
-            line = self._next(LULL if again else NUDGE_AFTER)
+            line = self._next(LULL if again else patience)
             assert time.monotonic() < deadline, f"{self.chat.name} never got {goal}:\n{self._talk()}"
             if line is None:
                 self.detours["said again" if again else "nudged"] += 1
                 self.chat.say(opening if again else nudge)
-                again = False
+                again, patience = False, patience * 2
                 continue
             if reached(line):
                 return
