@@ -107,7 +107,7 @@ class LeafClassifier(GraphComponent):  # type: ignore[misc]  # Rasa is untyped h
 def _lift(message: Message, ranking: list[dict[str, Any]]) -> None:
     """A text of unsure intent that clearly names a problem ("我的宽带断了") is a complaint."""
     intent = message.get("intent") or {}
-    best = ranking[0] if ranking else {"category": NO_TOPIC, "confidence": 0.0}
+    best: dict[str, Any] = ranking[0] if ranking else {"category": NO_TOPIC, "confidence": 0.0}
     if intent.get("name") != "nlu_fallback" or best["category"] == NO_TOPIC or best["confidence"] < _CLEAR_TOPIC:
         return
     lifted = {"name": "complain", "confidence": 0.5}
