@@ -127,9 +127,10 @@ class Commands:
         outcome.filed = True
 
     def _tell_status(self, db: Connection, outcome: Outcome, args: Mapping[str, Any]) -> None:
-        outcome.replies += self._complaints.status_replies(
-            db, outcome.current, args.get("reference"), args.get("receipt_code")
-        )
+        status = self._complaints.status_replies(db, outcome.current, args.get("reference"), args.get("receipt_code"))
+        questions = [reply for reply in outcome.replies if reply.get("question")]
+        others = [reply for reply in outcome.replies if not reply.get("question")]
+        outcome.replies = [*others, *status, *questions]  # what waits for an answer stands last
 
     def _call_agent(self, db: Connection, outcome: Outcome, args: Mapping[str, Any]) -> None:
         outcome.queue_for = str(args.get("reason") or "wish")[:32]

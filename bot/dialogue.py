@@ -1,6 +1,5 @@
 """The Dialogue contract, Rasa over HTTP behind it, and Script, its twin without Rasa."""
 
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,7 +59,6 @@ class Rasa:
     def __init__(self, url: str, timeout: float) -> None:
         self._client = httpx.Client(base_url=url, timeout=httpx.Timeout(timeout, connect=2.0), trust_env=False)
         self._down_until = 0.0
-        self._lock = threading.Lock()
 
     def turn(self, question: Question) -> Said:
         if time.monotonic() < self._down_until:

@@ -64,6 +64,14 @@ def test_status_only_for_the_owner_or_with_the_code(hands: Hands) -> None:
     assert "2222" not in stranger and reference not in stranger
 
 
+def test_a_status_in_the_middle_of_a_form_leaves_the_question_last(hands: Hands, script: Script) -> None:
+    asked = reply("system.photo_alone", "number", ("skip",))
+    script.answer = lambda question: Said([asked], [{"name": "tell_status", "args": {}}], {"active_form": "complaint"})
+    hands.say("ann", "宽带断了")
+    assert [row.text_key for row in hands.rows("ann")] == ["status.none", "system.photo_alone"]
+    assert hands.conversation("ann").question is not None
+
+
 def test_guesses_are_limited(hands: Hands) -> None:
     reference = file_one(hands)
     code = next(row.args["code"] for row in hands.rows("ann") if row.topic == "receipt")
