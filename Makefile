@@ -43,9 +43,9 @@ test: ## all tests that CI runs
 	$(RASA_PY) -m pytest tests/rasa
 
 .PHONY: test-fast
-test-fast: ## only the tests that need no Rasa, browser or killing
+test-fast: ## only the tests that need no database, server, Rasa or browser: seconds
 	@$(SETUP) --dev product
-	$(PY) -m pytest -m "not real and not journey and not browser and not chaos"
+	$(PY) -m pytest -m "not (store or real or journey or browser or chaos)"
 
 .PHONY: lint
 lint: ## style and common mistakes

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from bot.settings import Settings
 from bot.store.database import Database, upgrade
 from bot.store.metadata import metadata
 
+# A thousand tests that wait for a disk at every commit take minutes; what needs a real disk says so itself.
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 PG_HOST = os.environ.get("TINGSU_TEST_PG", "postgresql://postgres@127.0.0.1:5432/postgres")
 
 
@@ -27,6 +30,13 @@ def pg_available() -> bool:
     except psycopg.OperationalError:
         return False
     return True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What keeps its data in a database is not one of the fast tests."""
+    for item in items:
+        if "database_url" in getattr(item, "fixturenames", ()):
+            item.add_marker("store")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -63,17 +73,19 @@ def pg_url() -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.real)])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """An empty, migrated database: once per test on SQLite, emptied before the test on PostgreSQL."""
     if request.param == "sqlite":
-        path = tmp_path / "tingsu.sqlite3"
-        shutil.copy(request.getfixturevalue("sqlite_template"), path)
-        return f"sqlite:///{path}"
+        with tempfile.TemporaryDirectory(dir=MEMORY, prefix="tingsu-test-") as folder:
+            path = Path(folder) / "tingsu.sqlite3"
+            shutil.copy(request.getfixturevalue("sqlite_template"), path)
+            yield f"sqlite:///{path}"
+        return
     url: str = request.getfixturevalue("pg_url")
     with psycopg.connect(url.replace("+psycopg", "")) as db:
         for table in reversed(metadata.sorted_tables):  # TRUNCATE would cost half a second
             db.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)))
-    return url
+    yield url
 
 
 @pytest.fixture
