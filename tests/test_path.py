@@ -232,6 +232,33 @@ def test_without_rasa_messages_wait_in_order(hands: Hands, script: Script) -> No
     assert hands.conversation("ann").state == "bot"
 
 
+@pytest.mark.parametrize(("hours", "state"), [("Mon-Sun 00:00-24:00", "queued"), ("Mon 00:00-00:01", "bot")])
+def test_after_patience_without_rasa_a_person_takes_over(
+    make_product: Callable[..., Product], script: Script, hours: str, state: str
+) -> None:
+    hands = Hands(make_product(TINGSU_RASA_PATIENCE="0.01", TINGSU_HOURS=hours))
+    script.answer = complaint_talk
+    hands.say("ann", "宽带断了两天")
+
+    def down(question: Question) -> Said:
+        raise DialogueDown("planned")
+
+    script.answer = down
+    hands.say("ann", "13800138000")
+    for _ in range(3):
+        hands.hurry("ann")
+    assert hands.conversation("ann").state == state
+    assert sum("受理编号" in line for line in hands.heard("ann")) == 1, "the draft was filed as it was"
+    assert sum("系统出了点问题" in line for line in hands.heard("ann")) == 1
+    with hands.product.database.read() as db:
+        left = [row.text for row in inbox.open_rows(db, hands.conversation("ann").id)]
+        assert left == (["13800138000"] if state == "queued" else [])
+        assert len(complaints.open_promises(db, "callback")) == (0 if state == "queued" else 1)
+    script.answer = complaint_talk
+    hands.say("ann", "还在吗")
+    assert hands.conversation("ann").state == state
+
+
 def test_stop_waiting_returns_to_the_bot(hands: Hands) -> None:
     hands.say("ann", "宽带断了")
     hands.say("ann", "转人工")
