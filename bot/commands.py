@@ -13,6 +13,7 @@ from bot import facts, outbox
 from bot.complaint import Complaints, Draft
 from bot.dialogue import Said
 from bot.hours import Calendar
+from bot.required import missing
 from bot.store import conversations, turns
 from bot.store import inbox as inbox_store
 from bot.store.conversations import Conversation
@@ -158,7 +159,8 @@ class Commands:
         if not current.dialogue.get("active_form") or not slots.get("what"):
             return
         first, received_at = _draft_start(current, turn)
-        draft = Draft(str(slots.get("category") or UNKNOWN_CATEGORY), slots, first, received_at, complete=False)
+        category = str(slots.get("category") or UNKNOWN_CATEGORY)
+        draft = Draft(category, slots, first, received_at, complete=not missing(category, slots))
         self._complaints.file(db, current, turn, draft)
         conversations.change(db, current.id, dialogue={}, question=None)
 

@@ -11,9 +11,10 @@ from werkzeug.wrappers import Response as AnyResponse
 from bot.desk import TicketState
 from bot.errors import Newer, NotYours
 from bot.outbox import agent_key
+from bot.required import missing
 from bot.store import outbox
 from console import access
-from console.page import owner_of, product
+from console.page import name_of, owner_of, product
 from console.queue import counts
 from console.reading import file_of, read, told
 
@@ -182,6 +183,7 @@ def _render(
         client_id=uuid.uuid4().hex,
         most=LONGEST_REPLY,
         told=lambda complaint: told(complaint.fields),
+        missing=lambda complaint: [name_of("slot", name) for name in missing(complaint.category, complaint.fields)],
         states=[state.value for state in TicketState],
     )
     response = make_response(shown, status)

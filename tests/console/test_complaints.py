@@ -35,6 +35,16 @@ def test_the_page_shows_the_complaint(agent: Seat, hands: Hands, filed: Complain
         assert shown in page
 
 
+def test_an_incomplete_complaint_says_what_to_ask_for(
+    agent: Seat, hands: Hands, product: Product, filed: Complaint
+) -> None:
+    page = f"/conversations/{hands.conversation('customer').id}"
+    assert "信息不全" not in words(agent.get(page).text)
+    with product.database.write() as db:
+        complaints.change(db, filed.id, complete=0)
+    assert "信息不全，请向客户补问：时间、地点、希望怎么解决" in words(agent.get(page).text)
+
+
 def test_a_state_and_a_note_reach_the_desk(agent: Seat, product: Product, filed: Complaint) -> None:
     answer = agent.press(f"/complaints/{filed.id}/state", state="resolved", note="端口已修复，请重启光猫")
     assert answer.status_code == 303
