@@ -25,7 +25,7 @@ _SURE = {
         "deny": r"不是?|不对|没有|否|修改|no|nope|n|change",
         "skip": r"跳过|略过?|不知道|不清楚|不记得了?|忘了|skip|pass|i (?:don't|do not) know|no idea",
         "cancel": r"取消|算了|退出|不投诉了|不填了|cancel|quit|exit|forget it|never ?mind",
-        "greet": r"你好|您好|嗨|哈喽|在吗|hi|hello|hey",
+        "greet": r"你好|您好|嗨|哈喽|在吗|开始|hi|hello|hey|/?start",  # the last is what Telegram says first
         "thanks": r"谢谢你?|多谢|感谢|thanks?|thank you|thx",
         "goodbye": r"再见|拜拜|bye(?: ?bye)?|goodbye|88",
     }.items()

@@ -70,7 +70,7 @@ def test_anger_and_sentiment_lean_the_right_way() -> None:
 
 @pytest.mark.parametrize(
     ("text", "intent"),
-    [("投诉", "complain"), ("我要投诉！", "complain"), ("I want to complain", "complain"), ("人工", "ask_human"), ("确认", "affirm"),
+    [ ("/start", "greet"),("投诉", "complain"), ("我要投诉！", "complain"), ("I want to complain", "complain"), ("人工", "ask_human"), ("确认", "affirm"),
      ("12345", "nlu_fallback"), ("宽带断了", None), ("我要投诉宽带断了", None)],
 )  # fmt: skip
 def test_sure_words(text: str, intent: str | None) -> None:
