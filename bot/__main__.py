@@ -57,14 +57,22 @@ def _with_settings(args: argparse.Namespace) -> int:
         from bot import run
 
         return run.main(read)
+    from sqlalchemy.exc import DBAPIError
+
     from bot.build import build
     from bot.store.database import Database, upgrade
 
-    if args.command in ("migrate", "user"):
-        upgrade(Database(read.database_url))
-    if args.command == "migrate":
-        return 0
-    product = build(read)
+    try:
+        if args.command in ("migrate", "user"):
+            upgrade(Database(read.database_url))
+        if args.command == "migrate":
+            return 0
+        product = build(read)
+    except DBAPIError as error:
+        kind = type(error.orig).__name__
+        raise TingsuError(
+            f"The database cannot be used ({kind}). Is it there? Has `python -m bot migrate` run?"
+        ) from None
     try:
         return _with_product(args, product)
     finally:
