@@ -38,7 +38,7 @@ train: ## train the model if its data changed
 test: ## all tests that CI runs
 	@$(SETUP) --dev
 	$(PY) -m pytest -n 2 -m "not (journey or browser or chaos)"
-	$(PY) -m pytest -m "journey or browser"
+	$(PY) -m pytest -n 2 --dist loadfile -m "journey or browser"
 	$(PY) -m pytest -m chaos
 	$(RASA_PY) -m pytest tests/rasa
 
