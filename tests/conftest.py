@@ -6,6 +6,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 import pytest
@@ -22,6 +23,13 @@ from bot.store.metadata import metadata
 # A thousand tests that wait for a disk at every commit take minutes; what needs a real disk says so itself.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 PG_HOST = os.environ.get("TINGSU_TEST_PG", "postgresql://postgres@127.0.0.1:5432/postgres")
+
+
+def absent(what: str) -> NoReturn:
+    """A service that a test needs is not here: said and skipped, but never in CI, which has them all."""
+    if os.environ.get("CI"):
+        pytest.fail(f"CI has a {what}, but it does not answer")
+    pytest.skip(f"no {what}")
 
 
 def pg_available() -> bool:
@@ -57,9 +65,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def pg_url() -> Iterator[str]:
     """A database of this run's own on the PostgreSQL server, migrated; dropped at the end."""
     if not pg_available():
-        if os.environ.get("CI"):
-            pytest.fail("CI has a PostgreSQL server on 127.0.0.1:5432, but it does not answer")
-        pytest.skip("no PostgreSQL server on 127.0.0.1:5432")
+        absent("PostgreSQL server on 127.0.0.1:5432")
     name = f"tingsu_test_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(PG_HOST, autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{name}"')

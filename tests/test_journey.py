@@ -15,7 +15,7 @@ from psycopg import sql
 from bot.store import conversations
 from bot.store.database import Database
 from tests.channels.conftest import TelegramEmulator
-from tests.conftest import PG_HOST, pg_available
+from tests.conftest import PG_HOST, absent, pg_available
 from tests.running import Agent, Running, WebCustomer, running, wait_for
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(400)]  # starting Rasa on a busy machine takes minutes
@@ -119,7 +119,7 @@ def product(
             yield started
         return
     if not pg_available():
-        pytest.skip("no PostgreSQL server on 127.0.0.1:5432")
+        absent("PostgreSQL server on 127.0.0.1:5432")
     name = f"tingsu_journey_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(PG_HOST, autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))

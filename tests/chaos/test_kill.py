@@ -28,7 +28,7 @@ from tests.chaos.checker import WAITING, Report, check, undelivered
 from tests.chaos.customers import Chat, Customer, Plan, TelegramChat, WebChat
 from tests.chaos.ledgers import Books, Driver, read_books
 from tests.chaos.telegram import SECRET, TimedEmulator
-from tests.conftest import PG_HOST, pg_available
+from tests.conftest import PG_HOST, absent, pg_available
 from tests.running import Agent, Running, running, wait_for
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
@@ -103,7 +103,7 @@ def product(
             yield started
         return
     if not pg_available():
-        pytest.skip("no PostgreSQL server on 127.0.0.1:5432")
+        absent("PostgreSQL server on 127.0.0.1:5432")
     with own_postgresql() as outside, running(home, **environ, **outside) as started:
         yield started
 

@@ -8,6 +8,7 @@ import pytest
 from redis import Redis, RedisError
 
 from bot.limiter import Limiter
+from tests.conftest import absent
 
 REDIS = "redis://127.0.0.1:6379/15"
 THREE = "3/minute"
@@ -24,7 +25,7 @@ def _redis() -> str:
     try:
         Redis.from_url(REDIS, socket_timeout=1).ping()
     except (RedisError, OSError):
-        pytest.skip("no Redis on 127.0.0.1:6379")
+        absent("Redis on 127.0.0.1:6379")
     return REDIS
 
 
