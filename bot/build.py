@@ -17,6 +17,7 @@ from bot.conversation import Ownership
 from bot.desk import Desk
 from bot.desks import DESKS
 from bot.dialogue import Dialogue, Rasa
+from bot.faults import NONE, Faults
 from bot.hours import Calendar
 from bot.inbox import Inbox
 from bot.limiter import Limiter
@@ -86,6 +87,7 @@ class Product:
     people: Users
     live: Live
     commands: Commands
+    faults: Faults
 
     def turns(self) -> Turns:
         """A worker thread's hands."""
@@ -94,16 +96,17 @@ class Product:
             self.bell,
             self.dialogue,
             self.commands,
-            Media(self.database, self.blobs, self.channels),
+            Media(self.database, self.blobs, self.channels, self.faults),
             self.calendar,
             Limits(self.settings.lease_seconds, self.settings.rasa_patience, str(self.settings.timezone)),
+            self.faults,
         )
 
     def sender(self) -> Sender:
-        return Sender(self.database, self.bell, self.texts, self.channels)
+        return Sender(self.database, self.bell, self.texts, self.channels, self.faults)
 
     def ticketing(self) -> Ticketing:
-        return Ticketing(self.database, self.desk)
+        return Ticketing(self.database, self.desk, self.faults)
 
     def waiting(self) -> Waiting:
         longest = timedelta(minutes=self.settings.longest_wait_minutes)
@@ -122,8 +125,10 @@ def texts(settings: Settings) -> Texts:
     return Texts(settings.timezone, {"zh": settings.operator_zh, "en": settings.operator_en})
 
 
-def build(settings: Settings, *, dialogue: Dialogue | None = None, desk: Desk | None = None) -> Product:
-    """Needs a migrated database. `dialogue` and `desk` are given by tests; else Rasa and the local desk."""
+def build(
+    settings: Settings, *, dialogue: Dialogue | None = None, desk: Desk | None = None, faults: Faults = NONE
+) -> Product:
+    """Needs a migrated database. `dialogue`, `desk` and `faults` are given by tests; else Rasa, the local desk, none."""
     database = Database(settings.database_url)
     bell = Bell(settings.redis_url)
     seal = Seal(settings.secret_key)
@@ -131,7 +136,7 @@ def build(settings: Settings, *, dialogue: Dialogue | None = None, desk: Desk | 
     within = timedelta(minutes=settings.callback_within_minutes)
     accounts = seed_accounts(database, seal, settings)
     desk = desk or DESKS["local"](database)
-    complaints = Complaints(database, bell, seal, desk, settings.statutory_days)
+    complaints = Complaints(database, bell, seal, desk, settings.statutory_days, faults)
     return Product(
         settings=settings,
         database=database,
@@ -145,12 +150,13 @@ def build(settings: Settings, *, dialogue: Dialogue | None = None, desk: Desk | 
         dialogue=dialogue or Rasa(settings.rasa_url or _NO_RASA, settings.turn_timeout),
         blobs=SqlBlobs(database),
         limiter=Limiter(settings.redis_url),
-        inbox=Inbox(database, bell, calendar, seal, within),
-        ownership=Ownership(database, bell),
+        inbox=Inbox(database, bell, calendar, seal, within, faults),
+        ownership=Ownership(database, bell, faults),
         complaints=complaints,
         people=Users(database, settings, seal),
         live=Live(database, bell),
         commands=Commands(complaints, calendar, within),
+        faults=faults,
     )
 
 

@@ -11,6 +11,7 @@ from bot import facts, outbox, reference
 from bot.bell import Bell
 from bot.desk import Change, Desk, TicketState
 from bot.errors import DeskDown, LeaseLost
+from bot.faults import Faults, Moment
 from bot.sealing import Seal
 from bot.store import complaints as store
 from bot.store import conversations, cursors, people, tickets
@@ -50,12 +51,15 @@ def desk_source(kind: str) -> str:
 class Complaints:
     """Everything that is done with complaints. Methods that take `db` join the caller's transaction."""
 
-    def __init__(self, database: Database, bell: Bell, seal: Seal, desk: Desk, statutory_days: int) -> None:
+    def __init__(
+        self, database: Database, bell: Bell, seal: Seal, desk: Desk, statutory_days: int, faults: Faults
+    ) -> None:
         self._database = database
         self._bell = bell
         self._seal = seal
         self._desk = desk
         self._statutory = timedelta(days=statutory_days)
+        self._faults = faults
 
     def file(self, db: Connection, conversation: Conversation, turn: TurnRow, draft: Draft) -> Complaint:
         """Files the complaint of this turn, once: reference, receipt, ticket request, clock, facts."""
@@ -213,6 +217,8 @@ class Complaints:
             if not cursors.advance(db, source, token, position):
                 raise LeaseLost(source)
             taken = sum(self._take_change(db, change) for change in changes)
+            self._faults.at(Moment.CHANGES_BEFORE_COMMIT)
+        self._faults.at(Moment.CHANGES_AFTER_COMMIT)
         if taken:
             for topic in ("send", "live"):
                 self._bell.ring(topic)

@@ -13,6 +13,7 @@ from bot import facts, outbox
 from bot.bell import Bell
 from bot.channel import SEND_DEADLINE
 from bot.errors import Newer, NotYours
+from bot.faults import Faults, Moment
 from bot.store import complaints as complaint_store
 from bot.store import conversations as store
 from bot.store import inbox as inbox_store
@@ -132,9 +133,10 @@ class Claimed:
 class Ownership:
     """What agents do with a conversation. Everything raises NotYours when it has moved meanwhile."""
 
-    def __init__(self, database: Database, bell: Bell) -> None:
+    def __init__(self, database: Database, bell: Bell, faults: Faults) -> None:
         self._database = database
         self._bell = bell
+        self._faults = faults
 
     def _locked(self, db: Connection, conversation_id: int) -> Conversation:
         try:
@@ -155,6 +157,7 @@ class Ownership:
             moved = move(db, seen, "agent", "claim", actor=f"user:{user.id}", owner_id=user.id)
             user_store.log(db, user.id, "conversation.claim", {"conversation": conversation_id})
             flying = {row.id for row in outbox.in_flight(db, conversation_id)}
+        self._faults.at(Moment.CLAIM_AFTER_COMMIT)
         self._announce()
         return Claimed(moved.epoch, self._wait_for_sends(conversation_id, flying) if flying else 0)
 

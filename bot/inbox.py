@@ -11,6 +11,7 @@ from bot import facts, language, outbox, wishes
 from bot.bell import Bell
 from bot.channel import Account
 from bot.errors import LeaseLost
+from bot.faults import Faults, Moment
 from bot.hours import Calendar
 from bot.masking import mask_id_cards
 from bot.message import TURN_KINDS, Incoming, Kind
@@ -40,18 +41,27 @@ class Inbox:
     """The one way in for customers' events."""
 
     def __init__(
-        self, database: Database, bell: Bell, calendar: Calendar, seal: Seal, callback_within: timedelta
+        self,
+        database: Database,
+        bell: Bell,
+        calendar: Calendar,
+        seal: Seal,
+        callback_within: timedelta,
+        faults: Faults,
     ) -> None:
         self._database = database
         self._bell = bell
         self._calendar = calendar
         self._seal = seal
         self._callback_within = callback_within
+        self._faults = faults
 
     def accept(self, account: Account, incoming: Incoming) -> Accepted:
         """Returns after the commit; the same event again changes nothing."""
         with self._database.write() as db:
             accepted = self._accept(db, account, incoming)
+            self._faults.at(Moment.ACCEPT_BEFORE_COMMIT)
+        self._faults.at(Moment.ACCEPT_AFTER_COMMIT)
         self._announce()
         return accepted
 
@@ -63,6 +73,8 @@ class Inbox:
             if position is not None and not cursors.advance(db, *position):
                 raise LeaseLost(position[0])
             accepted = [self._accept(db, account, event) for event in events]
+            self._faults.at(Moment.FETCH_BEFORE_COMMIT)
+        self._faults.at(Moment.FETCH_AFTER_COMMIT)
         if events:
             self._announce()
         return accepted

@@ -8,6 +8,7 @@ from bot import facts, outbox
 from bot.blobs import Blobs
 from bot.channel import Channel
 from bot.errors import DownloadFailed
+from bot.faults import Faults, Moment
 from bot.message import Attachment
 from bot.store import conversations
 from bot.store import inbox as store
@@ -34,10 +35,11 @@ def picture_type(content: bytes) -> str | None:
 class Media:
     """Downloads a conversation's attachments."""
 
-    def __init__(self, database: Database, blobs: Blobs, channels: Mapping[int, Channel]) -> None:
+    def __init__(self, database: Database, blobs: Blobs, channels: Mapping[int, Channel], faults: Faults) -> None:
         self._database = database
         self._blobs = blobs
         self._channels = channels
+        self._faults = faults
 
     def fetch_all(self, current: Conversation, renew: Callable[[], None]) -> None:
         """Fetches or refuses what is pending; what failed for now stays pending until its attempts are used up.
@@ -68,6 +70,7 @@ class Media:
             self._refuse(current, file, "size")
             return
         blob_id = self._blobs.put(media.content, mime)
+        self._faults.at(Moment.DOWNLOADED)
         self._settle(file, state="stored", blob_id=blob_id, mime=mime)
 
     def _settle(self, file: AttachmentRow, **values: object) -> None:

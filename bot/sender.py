@@ -12,6 +12,7 @@ from bot import facts, outbox
 from bot.bell import Bell
 from bot.channel import SEND_DEADLINE, Channel
 from bot.errors import SendFailed, SendUncertain, Throttled
+from bot.faults import Faults, Moment
 from bot.message import Button, Outgoing
 from bot.splitting import split
 from bot.store import conversations, leases, people
@@ -64,11 +65,14 @@ def words(texts: Texts, row: OutboxRow, language: str) -> str:
 class Sender:
     """One thread's sender. `channels` maps account ids to live channels."""
 
-    def __init__(self, database: Database, bell: Bell, texts: Texts, channels: Mapping[int, Channel]) -> None:
+    def __init__(
+        self, database: Database, bell: Bell, texts: Texts, channels: Mapping[int, Channel], faults: Faults
+    ) -> None:
         self._database = database
         self._bell = bell
         self._texts = texts
         self._channels = channels
+        self._faults = faults
 
     def send_once(self) -> bool:
         """Sends for the conversation that has waited longest; False when nothing was due."""
@@ -78,6 +82,7 @@ class Sender:
                 self._settle_orphans(db, leased)
         if leased is None:
             return False
+        self._faults.at(Moment.SENDING_CLAIMED)
         for _ in range(ROWS_PER_LEASE):
             if not self._step(leased):
                 break
@@ -179,6 +184,7 @@ class Sender:
                 letter.buttons if last else (),
                 key=f"{letter.row.key}.{letter.row.part}.{index}",
             )
+            self._faults.at(Moment.SENDING)
             try:
                 sent_id = letter.channel.send(outgoing).platform_id
             except Throttled as pause:
@@ -194,9 +200,11 @@ class Sender:
                 log.error("send broke", outbox=letter.row.id, error=type(surprise).__name__)
                 self._doubt(letter.row, index, type(surprise).__name__)
                 return
+            self._faults.at(Moment.SENT)
             if not last and not self._may_go_on(letter, index + 1):
                 return
         self._sent(letter.row, sent_id)
+        self._faults.at(Moment.SENT_AFTER_COMMIT)
 
     def _may_go_on(self, letter: Letter, pieces: int) -> bool:
         """Between two pieces: notes how far we are, and stops where an agent has taken over meanwhile."""

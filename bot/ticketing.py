@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from bot import facts
 from bot.desk import Desk, NewTicket, Ticket
 from bot.errors import DeskDown, DeskRefused, DeskUncertain
+from bot.faults import Faults, Moment
 from bot.store import complaints, conversations
 from bot.store import tickets as store
 from bot.store.complaints import Complaint
@@ -24,9 +25,10 @@ LOOKS_BEFORE_PERSON = 5
 class Ticketing:
     """One thread's worth of opening tickets."""
 
-    def __init__(self, database: Database, desk: Desk) -> None:
+    def __init__(self, database: Database, desk: Desk, faults: Faults) -> None:
         self._database = database
         self._desk = desk
+        self._faults = faults
 
     def open_once(self) -> bool:
         """Works on the ticket that is due; False when none is."""
@@ -37,6 +39,7 @@ class Ticketing:
                 return False
             store.change(db, row.id, lease_until=clock + LEASE, attempts=row.attempts + 1, state="opening")
             filed = complaints.read(db, row.complaint_id)
+        self._faults.at(Moment.TICKET_CLAIMED)
         self._attempt(row, filed)
         return True
 
@@ -50,7 +53,10 @@ class Ticketing:
             if found is None and row.state == "uncertain":
                 self._for_a_person(row)
                 return
-            self._opened(row, found or self._desk.open(_new_ticket(filed)))
+            ticket = found or self._desk.open(_new_ticket(filed))
+            self._faults.at(Moment.TICKET_OPENED)
+            self._opened(row, ticket)
+            self._faults.at(Moment.TICKET_AFTER_COMMIT)
         except DeskDown as down:
             pause = timedelta(seconds=min(2.0 ** min(row.attempts, 10), 600))
             self._later(row, row.state, str(down), pause)

@@ -16,6 +16,7 @@ from bot.bell import Bell
 from bot.commands import Commands, answer_to_media
 from bot.dialogue import Dialogue, Question, Said
 from bot.errors import DialogueDown, LeaseLost, TurnFailed
+from bot.faults import Faults, Moment
 from bot.hours import Calendar
 from bot.media import Media
 from bot.store import complaints as complaint_store
@@ -54,6 +55,7 @@ class Turns:
         media: Media,
         calendar: Calendar,
         limits: Limits,
+        faults: Faults,
     ) -> None:
         self._database = database
         self._bell = bell
@@ -62,6 +64,7 @@ class Turns:
         self._media = media
         self._calendar = calendar
         self._limits = limits
+        self._faults = faults
 
     def work_once(self) -> bool:
         """Answers the conversation that has waited longest; False when nobody waits."""
@@ -69,6 +72,7 @@ class Turns:
             leased = leases.claim_work(db, self._limits.lease)
         if leased is None:
             return False
+        self._faults.at(Moment.WORK_CLAIMED)
         pause: timedelta | None = None
         try:
             self._media.fetch_all(leased, lambda: self._renew(leased))
@@ -112,7 +116,11 @@ class Turns:
     def _answer_turn(self, leased: Conversation, current: Conversation, turn: TurnRow) -> None:
         """Asks and commits. What is wrong with this turn alone is TurnFailed; the database's trouble is not."""
         try:
-            self._commit(leased, turn, self._ask(current, turn))
+            self._faults.at(Moment.TURN_FIXED)
+            said = self._ask(current, turn)
+            self._faults.at(Moment.ANSWERED)
+            self._commit(leased, turn, said)
+            self._faults.at(Moment.TURN_AFTER_COMMIT)
         except (OperationalError, InterfaceError, PoolTimeout):
             raise
         except (KeyError, TypeError, ValueError, SQLAlchemyError) as error:
@@ -172,6 +180,7 @@ class Turns:
                 finish_stale(db, turn)
             else:
                 self._commands.commit(db, current, turn, said)
+            self._faults.at(Moment.TURN_BEFORE_COMMIT)
 
     def _wait(self, leased: Conversation, turn: TurnRow, reason: str) -> timedelta | None:
         """Without Rasa: one excuse, then patience, then a person."""

@@ -11,6 +11,7 @@ from bot.desk import Change, NewTicket, Ticket, TicketState
 from bot.desks.local import LocalDesk
 from bot.dialogue import Script
 from bot.errors import DeskDown, DeskRefused, DeskUncertain, LeaseLost
+from bot.faults import NONE
 from bot.store import complaints, conversations, cursors, tickets
 from bot.store.accounts import cursor
 from bot.ticketing import Ticketing
@@ -58,7 +59,7 @@ def hands(product: Product, script: Script) -> Hands:
 
 def open_all(hands: Hands, desk: ShakyDesk) -> str:
     """Tries until nothing is due, waiting out every pause; gives the ticket's state."""
-    work = Ticketing(hands.product.database, desk)
+    work = Ticketing(hands.product.database, desk, NONE)
     who = hands.conversation("ann").identity_id
     for _ in range(12):
         with hands.product.database.write() as db:
