@@ -23,6 +23,8 @@ from bot.inbox import Inbox
 from bot.limiter import Limiter
 from bot.live import Live
 from bot.media import Media
+from bot.privacy import Privacy
+from bot.retention import Keep, Retention
 from bot.sealing import Seal
 from bot.sender import Sender
 from bot.settings import Settings
@@ -112,6 +114,12 @@ class Product:
         longest = timedelta(minutes=self.settings.longest_wait_minutes)
         within = timedelta(minutes=self.settings.callback_within_minutes)
         return Waiting(self.database, self.bell, self.calendar, longest, within)
+
+    def privacy(self) -> Privacy:
+        return Privacy(self.database, self.seal, self.blobs, self.texts)
+
+    def retention(self) -> Retention:
+        return Retention(self.database, self.privacy(), Keep(self.settings.keep_days, self.settings.keep_raw_days))
 
     def close(self) -> None:
         self.live.close()

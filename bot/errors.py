@@ -15,6 +15,8 @@ TingsuError
 ├── DeskUncertain            the desk may have done it: search by reference before anything else
 ├── DeskRefused              the desk says no, for good: a person must look
 ├── LeaseLost                another worker has taken over: drop everything
+├── NobodyFound              no such person, or not one alone: say who is meant
+├── HeldByComplaint          keep it: the law wants an open complaint's records
 ├── NotYours(owner)          the conversation's state has moved: 409 that names the owner
 └── Newer                    the customer has written meanwhile: 409, look again
 """
@@ -94,6 +96,18 @@ class DeskRefused(TingsuError):
 
 class LeaseLost(TingsuError):
     """The lease on a conversation ran out and someone else has it."""
+
+
+class NobodyFound(TingsuError):
+    """No person, or more than one, is known by what was given; the message says which."""
+
+
+class HeldByComplaint(TingsuError):
+    """Nothing is erased while a complaint is open; `references` are the open ones."""
+
+    def __init__(self, references: list[str]) -> None:
+        super().__init__(f"Open complaints must be closed or withdrawn first: {', '.join(references)}.")
+        self.references = references
 
 
 class NotYours(TingsuError):

@@ -71,13 +71,16 @@ class Media:
             return
         blob_id = self._blobs.put(media.content, mime)
         self._faults.at(Moment.DOWNLOADED)
-        self._settle(file, state="stored", blob_id=blob_id, mime=mime)
+        if not self._settle(file, state="stored", blob_id=blob_id, mime=mime):
+            self._blobs.delete(blob_id)
 
-    def _settle(self, file: AttachmentRow, **values: object) -> None:
+    def _settle(self, file: AttachmentRow, **values: object) -> bool:
+        """False when the file is not wanted any more: its person was erased meanwhile."""
         with self._database.write() as db:
-            store.settle_attachment(db, file.id, **values)
-            if "blob_id" in values:
+            settled = store.settle_attachment(db, file.id, **values)
+            if settled and "blob_id" in values:
                 facts.record(db, "attachment.stored", conversation_id=file.conversation_id, attachment=file.id)
+        return settled
 
     def _refuse(self, current: Conversation, file: AttachmentRow, reason: str) -> None:
         log.info("attachment refused", attachment=file.id, reason=reason)

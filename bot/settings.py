@@ -36,6 +36,8 @@ class Settings:
     hotline: str
     statutory_days: int
     privacy_url: str
+    keep_days: int
+    keep_raw_days: int
     telegram_token: str
     telegram_api_url: str
     telegram_mode: str
@@ -177,6 +179,8 @@ def read(environ: Mapping[str, str]) -> Settings:
         hotline=r.text("HOTLINE"),
         statutory_days=r.parsed("STATUTORY_DAYS", "15", _positive, "days"),
         privacy_url=r.parsed("PRIVACY_URL", "", _WEB, "https://host/page"),
+        keep_days=r.parsed("KEEP_DAYS", "730", _positive, "days"),
+        keep_raw_days=r.parsed("KEEP_RAW_DAYS", "30", _positive, "days"),
         telegram_token=r.text("TELEGRAM_TOKEN"),
         telegram_api_url=r.parsed("TELEGRAM_API_URL", "https://api.telegram.org", _WEB, "https://host"),
         telegram_mode=r.parsed("TELEGRAM_MODE", "polling", _one_of("polling", "webhook"), "polling or webhook"),

@@ -1,5 +1,7 @@
 """Attachments in SQL, in chunks, so that one database backup holds everything."""
 
+from datetime import datetime
+
 from sqlalchemy import (
     Column,
     Connection,
@@ -13,6 +15,7 @@ from sqlalchemy import (
     select,
 )
 
+from bot.store.inbox import attachment
 from bot.store.schema import Id, UtcTime, db_now, metadata
 
 CHUNK = 256 * 1024  # bytes
@@ -52,6 +55,15 @@ def content(db: Connection, blob_id: int) -> tuple[bytes, str] | None:
         return None
     rows = db.execute(select(blob_chunk.c.content).where(blob_chunk.c.blob_id == blob_id).order_by(blob_chunk.c.number))
     return b"".join(row.content for row in rows), head.mime
+
+
+def remove_orphans(db: Connection, before: datetime) -> int:
+    """Removes what was stored before then and belongs to no message: its process died between the two commits."""
+    kept = select(attachment.c.blob_id).where(attachment.c.blob_id.is_not(None))
+    lost = list(db.scalars(select(blob.c.id).where(blob.c.created_at < before, blob.c.id.not_in(kept))))
+    for blob_id in lost:
+        remove(db, blob_id)
+    return len(lost)
 
 
 def remove(db: Connection, blob_id: int) -> None:

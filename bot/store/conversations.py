@@ -1,6 +1,6 @@
 """Conversations: one lifelong row per identity, its leases, and the stretches it went through."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -137,6 +137,12 @@ def read(db: Connection, conversation_id: int) -> Conversation | None:
 def lock(db: Connection, conversation_id: int) -> Conversation:
     """The conversation, locked until the transaction ends. Raises NoResultFound for an unknown id."""
     return row_of(db.execute(locked(select(*COLUMNS).where(conversation.c.id == conversation_id))).one())
+
+
+def lock_of_identities(db: Connection, identity_ids: Sequence[int]) -> list[Conversation]:
+    """Their conversations, locked in the order of their ids, so that two who lock several cannot wait for each other."""
+    statement = select(*COLUMNS).where(conversation.c.identity_id.in_(identity_ids)).order_by(conversation.c.id)
+    return [row_of(row) for row in db.execute(locked(statement))]
 
 
 def of_identity(db: Connection, identity_id: int) -> Conversation | None:

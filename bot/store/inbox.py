@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    cast,
     select,
     update,
 )
@@ -33,6 +34,7 @@ STOP_WAITING = "stop_waiting"
 RECORDED = "recorded"  # no turn comes of it; `detail` has the platform's word
 UNSUPPORTED = "unsupported"  # recorded, and answered that we cannot read this kind
 REPLACED = "replaced"  # an edit took its place before its turn was fixed
+ERASED = "erased"  # its words were erased before anybody answered
 STALE_TAP = "stale_tap"  # a button of another question than the open one
 
 inbox = Table(
@@ -163,6 +165,22 @@ def take_for_person(db: Connection, conversation_id: int, up_to: int, user_id: i
     return int(done.rowcount)
 
 
+def take_for_erasure(db: Connection, conversation_id: int, at: datetime) -> int:
+    """What nobody has answered will not be: its words are going. Gives how many."""
+    done = db.execute(
+        update(inbox)
+        .where(inbox.c.conversation_id == conversation_id, inbox.c.disposition == OPEN)
+        .values(disposition=ERASED, taken_at=at)
+    )
+    return int(done.rowcount)
+
+
+def forget_raw(db: Connection, before: datetime) -> int:
+    """Drops what platforms sent beside the words, of messages received before then; gives of how many."""
+    done = db.execute(update(inbox).where(inbox.c.received_at < before, cast(inbox.c.raw, Text) != "{}").values(raw={}))
+    return int(done.rowcount)
+
+
 def history(db: Connection, conversation_id: int) -> list[InboxRow]:
     """Everything that came in on this conversation, in order."""
     rows = db.execute(select(*_COLUMNS).where(inbox.c.conversation_id == conversation_id).order_by(inbox.c.sequence))
@@ -192,8 +210,10 @@ def pending_attachments(db: Connection, conversation_id: int) -> list[Attachment
     return [file for file in attachments(db, conversation_id) if file.state == "pending"]
 
 
-def settle_attachment(db: Connection, attachment_id: int, **values: Any) -> None:
-    db.execute(update(attachment).where(attachment.c.id == attachment_id).values(**values))
+def settle_attachment(db: Connection, attachment_id: int, **values: Any) -> bool:
+    """Changes a file that is still to be fetched; False when it is not any more."""
+    waits = (attachment.c.id == attachment_id, attachment.c.state == "pending")
+    return db.execute(update(attachment).where(*waits).values(**values)).rowcount == 1
 
 
 def in_open_turn(db: Connection, conversation_id: int, sequence: int) -> bool:

@@ -179,6 +179,16 @@ def supersede_topic(db: Connection, conversation_id: int, topic: str, before: in
     )
 
 
+def drop_unsent(db: Connection, conversation_id: int, *, reason: str) -> int:
+    """Everything that has not left us is superseded, whatever its class; gives how many."""
+    done = db.execute(
+        update(outbox)
+        .where(outbox.c.conversation_id == conversation_id, outbox.c.state.in_(("pending", "retry", "held")))
+        .values(state="superseded", reason=reason)
+    )
+    return int(done.rowcount)
+
+
 def release_held(db: Connection, conversation_id: int, reason: str) -> int:
     """Rows held for this reason are due now; gives how many."""
     done = db.execute(

@@ -1,5 +1,6 @@
 """Persons, their identities on channels, and the personal values kept apart and sealed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import (
@@ -11,9 +12,11 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    or_,
     select,
 )
 
+from bot.store.accounts import channel_account
 from bot.store.schema import Id, UtcTime, db_now, metadata
 from bot.store.sql import inserted_id
 
@@ -71,6 +74,47 @@ def ensure_identity(db: Connection, account_id: int, external_id: str) -> Identi
 def identity_by_id(db: Connection, identity_id: int) -> Identity:
     row = db.execute(select(identity).where(identity.c.id == identity_id)).one()
     return Identity(row.id, row.account_id, row.external_id, row.person_id)
+
+
+def identities(
+    db: Connection,
+    *,
+    number: int | None = None,
+    person: int | None = None,
+    account: tuple[str, str] | None = None,
+    external_id: str = "",
+) -> list[int]:
+    """Ids of identities by their own id, by their person's, or by channel account (kind, slug) and external id."""
+    c = identity.c
+    statement = select(c.id).order_by(c.id)
+    if number is not None:
+        statement = statement.where(c.id == number)
+    if person is not None:
+        statement = statement.where(c.person_id == person)
+    if account is not None:
+        kind, slug = account
+        accounts = select(channel_account.c.id).where(channel_account.c.kind == kind, channel_account.c.slug == slug)
+        statement = statement.where(c.account_id.in_(accounts), c.external_id == external_id)
+    return [int(one) for one in db.scalars(statement)]
+
+
+def by_value(db: Connection, kind: str, lookup: str) -> list[int]:
+    """Ids of all identities that have given this personal value."""
+    rows = db.scalars(
+        select(personal_value.c.identity_id)
+        .where(personal_value.c.kind == kind, personal_value.c.lookup == lookup)
+        .order_by(personal_value.c.identity_id)
+    )
+    return [int(one) for one in rows if one is not None]
+
+
+def of_same_person(db: Connection, identity_ids: Sequence[int]) -> list[int]:
+    """These identities and all that were bound to the same persons, in order."""
+    persons = select(identity.c.person_id).where(identity.c.id.in_(identity_ids), identity.c.person_id.is_not(None))
+    found = db.scalars(
+        select(identity.c.id).where(or_(identity.c.id.in_(identity_ids), identity.c.person_id.in_(persons)))
+    )
+    return sorted(int(one) for one in found)
 
 
 def keep_value(db: Connection, identity_id: int, kind: str, *, sealed: bytes, lookup: str) -> None:

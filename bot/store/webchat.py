@@ -1,6 +1,8 @@
 """Web chat sessions: who holds which token."""
 
-from sqlalchemy import Column, Connection, String, Table, insert, select, update
+from datetime import datetime
+
+from sqlalchemy import Column, Connection, String, Table, delete, insert, select, update
 
 from bot.store.schema import UtcTime, db_now, metadata
 
@@ -41,3 +43,8 @@ def seen(db: Connection, token_hash: str) -> None:
 def speak(db: Connection, token_hash: str, language: str) -> None:
     """The session goes on in this language."""
     db.execute(update(webchat_session).where(webchat_session.c.token_hash == token_hash).values(language=language))
+
+
+def forget_unseen(db: Connection, before: datetime) -> int:
+    """Ends the sessions of browsers that have not come back since then; gives how many."""
+    return int(db.execute(delete(webchat_session).where(webchat_session.c.seen_at < before)).rowcount)
