@@ -357,6 +357,14 @@ def test_retention_keeps_whoever_has_a_complaint_open(story: Story) -> None:
     assert canary("ann", "what") in story.everything()
 
 
+def test_retention_counts_from_the_last_thing_that_happened(story: Story) -> None:
+    age(story, "ann", 800)
+    with story.product.database.write() as db:
+        filed = complaints.of_identity(db, story.identity("ann"))[0]
+        complaints.change(db, filed.id, state_at=conversations.now(db))
+    assert sweep(story) == 0
+
+
 def test_raw_payloads_go_earlier_than_the_words(story: Story) -> None:
     with story.product.database.write() as db:
         db.execute(update(inbox).values(received_at=conversations.now(db) - timedelta(days=31)))
