@@ -25,6 +25,7 @@ from bot.live import Live
 from bot.media import Media
 from bot.privacy import Privacy
 from bot.retention import Keep, Retention
+from bot.scanner import scanner
 from bot.sealing import Seal
 from bot.sender import Sender
 from bot.settings import Settings
@@ -98,7 +99,7 @@ class Product:
             self.bell,
             self.dialogue,
             self.commands,
-            Media(self.database, self.blobs, self.channels, self.faults),
+            Media(self.database, self.blobs, self.channels, scanner(self.settings.clamd), self.faults),
             self.calendar,
             Limits(self.settings.lease_seconds, self.settings.rasa_patience, str(self.settings.timezone)),
             self.faults,

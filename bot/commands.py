@@ -182,10 +182,16 @@ def _with_draft_start(current: Conversation, turn: TurnRow, outcome: Outcome) ->
     return state
 
 
-def answer_to_media(current: Conversation) -> Said:
-    """A picture without words needs no model: it is confirmed, and the open question is repeated."""
+def answer_to_media(current: Conversation, kept: int) -> Said:
+    """Files without words need no model: they are confirmed, and the open question is repeated.
+
+    Why a file was not kept has been said when it was refused.
+    """
     asked = current.question
+    if asked is None and not kept:
+        return Said([], [], current.dialogue)
     if asked is None:
         return Said([{"key": "system.photo_alone", "args": {}, "buttons": [HUMAN_BUTTON]}], [], current.dialogue)
     again = {name: asked[name] for name in ("key", "args", "question", "buttons") if name in asked}
-    return Said([{"key": "system.photo_received", "args": {}, "buttons": []}, again], [], current.dialogue)
+    received = [{"key": "system.photo_received", "args": {}, "buttons": []}] if kept else []
+    return Said([*received, again], [], current.dialogue)

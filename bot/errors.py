@@ -9,6 +9,7 @@ TingsuError
 ├── SendUncertain            never resend by itself: it may have arrived
 ├── Throttled(retry_after)   try again after so many seconds
 ├── DownloadFailed(permanent)
+├── ScannerDown              the file was not looked at: keep it back and try again
 ├── DialogueDown             Rasa cannot be reached or hangs: wait, the turn is not to blame
 ├── TurnFailed               Rasa answered, but not with a result: count it against the turn
 ├── DeskDown                 the desk cannot be reached: try again later
@@ -72,6 +73,10 @@ class DownloadFailed(TingsuError):
     def __init__(self, message: str, *, permanent: bool) -> None:
         super().__init__(message)
         self.permanent = permanent
+
+
+class ScannerDown(TingsuError):
+    """The virus scanner cannot be reached, or gives no verdict."""
 
 
 class DialogueDown(TingsuError):

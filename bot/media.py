@@ -1,15 +1,17 @@
-"""Fetches what customers attached, at once, because platforms' links expire; and refuses what is no picture."""
+"""Fetches what customers attached, at once, because platforms' links expire; looks into it, and refuses what is not safe."""
 
 from collections.abc import Callable, Mapping
 
 import structlog
 
-from bot import facts, outbox
+from bot import facts, outbox, pictures
 from bot.blobs import Blobs
 from bot.channel import Channel
-from bot.errors import DownloadFailed
+from bot.errors import DownloadFailed, ScannerDown
 from bot.faults import Faults, Moment
+from bot.filetypes import detect
 from bot.message import Attachment
+from bot.scanner import Scanner
 from bot.store import conversations
 from bot.store import inbox as store
 from bot.store.conversations import Conversation
@@ -20,25 +22,22 @@ log = structlog.get_logger()
 
 LARGEST = 20 * 1024 * 1024  # bytes; Telegram's getFile gives no more either
 ATTEMPTS = 5
-# First bytes of what we keep. The platform's claim about the type is never trusted.
-_SIGNATURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 
 
-def picture_type(content: bytes) -> str | None:
-    """image/jpeg, image/png or image/webp by the first bytes; None for anything else."""
-    for signature, mime in _SIGNATURES.items():
-        if content.startswith(signature):
-            return mime
-    return "image/webp" if content[:4] == b"RIFF" and content[8:12] == b"WEBP" else None
+class Refused(Exception):
+    """The file is not kept. The message names the text that tells its sender why: gone, empty, size, type …"""
 
 
 class Media:
     """Downloads a conversation's attachments."""
 
-    def __init__(self, database: Database, blobs: Blobs, channels: Mapping[int, Channel], faults: Faults) -> None:
+    def __init__(
+        self, database: Database, blobs: Blobs, channels: Mapping[int, Channel], scanner: Scanner, faults: Faults
+    ) -> None:
         self._database = database
         self._blobs = blobs
         self._channels = channels
+        self._scanner = scanner
         self._faults = faults
 
     def fetch_all(self, current: Conversation, renew: Callable[[], None]) -> None:
@@ -53,26 +52,54 @@ class Media:
             self._fetch(current, file)
 
     def _fetch(self, current: Conversation, file: AttachmentRow) -> None:
-        channel = self._channels[current.account_id]
         try:
-            media = channel.download(Attachment(file.kind, file.channel_ref, file.name, file.mime))
+            content, mime = self._checked(self._download(current, file))
+        except Refused as refused:
+            self._refuse(current, file, str(refused))
         except DownloadFailed as failure:
-            if failure.permanent or file.attempts + 1 >= ATTEMPTS:
-                self._refuse(current, file, "gone")
-                return
-            self._settle(file, attempts=file.attempts + 1)
-            return
-        mime = picture_type(media.content)
-        if mime is None or not media.content:
-            self._refuse(current, file, "type")
-            return
-        if len(media.content) > LARGEST:
-            self._refuse(current, file, "size")
-            return
-        blob_id = self._blobs.put(media.content, mime)
+            self._later(current, file, "gone", failure.permanent)
+        except ScannerDown as down:
+            log.warning("scanner is away", reason=str(down))
+            self._later(current, file, "unchecked", False)
+        else:
+            self._keep(file, content, mime)
+
+    def _download(self, current: Conversation, file: AttachmentRow) -> bytes:
+        channel = self._channels[current.account_id]
+        return channel.download(Attachment(file.kind, file.channel_ref, file.name, file.mime)).content
+
+    def _checked(self, content: bytes) -> tuple[bytes, str]:
+        """What we keep of the file, and its type. Raises Refused or ScannerDown."""
+        if not content:
+            raise Refused("empty")
+        if len(content) > LARGEST:
+            raise Refused("size")
+        kind = detect(content)
+        if kind is None:
+            raise Refused("type")
+        if found := self._scanner.scan(content):
+            log.warning("infected file refused", found=found)
+            raise Refused("infected")
+        if not kind.picture:
+            return content, kind.mime
+        try:
+            return pictures.clean(content, kind.mime), kind.mime
+        except pictures.TooManyPixels:
+            raise Refused("size") from None
+        except pictures.Unreadable:
+            raise Refused("damaged") from None
+
+    def _keep(self, file: AttachmentRow, content: bytes, mime: str) -> None:
+        blob_id = self._blobs.put(content, mime)
         self._faults.at(Moment.DOWNLOADED)
         if not self._settle(file, state="stored", blob_id=blob_id, mime=mime):
             self._blobs.delete(blob_id)
+
+    def _later(self, current: Conversation, file: AttachmentRow, reason: str, permanent: bool) -> None:
+        if permanent or file.attempts + 1 >= ATTEMPTS:
+            self._refuse(current, file, reason)
+        else:
+            self._settle(file, attempts=file.attempts + 1)
 
     def _settle(self, file: AttachmentRow, **values: object) -> bool:
         """False when the file is not wanted any more: its person was erased meanwhile."""
@@ -87,4 +114,4 @@ class Media:
         with self._database.write() as db:
             store.settle_attachment(db, file.id, state="refused", reason=reason)
             fresh = conversations.lock(db, current.id)
-            outbox.courtesy(db, fresh, f"photo:{file.id}", "photo", f"system.photo_refused_{reason}")
+            outbox.courtesy(db, fresh, f"file:{file.id}", f"file {reason}", f"file.refused_{reason}")

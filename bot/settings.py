@@ -42,6 +42,7 @@ class Settings:
     telegram_api_url: str
     telegram_mode: str
     telegram_webhook_secret: str
+    clamd: str
     session_hours: int
     turn_timeout: float  # seconds for one question to Rasa
     rasa_patience: float  # seconds without Rasa before a turn is given to a person
@@ -110,6 +111,13 @@ def _url(schemes: frozenset[str]) -> Callable[[str], str]:
         return raw.rstrip("/")
 
     return parse
+
+
+def _clamd(raw: str) -> str:
+    host, _, port = raw.rpartition(":")
+    if raw and not raw.startswith("/") and not (host and port.isdigit()):
+        raise ValueError(raw)
+    return raw
 
 
 def _one_of(*words: str) -> Callable[[str], str]:
@@ -185,6 +193,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         telegram_api_url=r.parsed("TELEGRAM_API_URL", "https://api.telegram.org", _WEB, "https://host"),
         telegram_mode=r.parsed("TELEGRAM_MODE", "polling", _one_of("polling", "webhook"), "polling or webhook"),
         telegram_webhook_secret=r.text("TELEGRAM_WEBHOOK_SECRET"),
+        clamd=r.parsed("CLAMD", "", _clamd, "host:port, or the path of a socket"),
         session_hours=r.parsed("SESSION_HOURS", "12", _positive, "hours"),
         turn_timeout=r.parsed("TURN_TIMEOUT", "20", _seconds, "seconds"),
         rasa_patience=r.parsed("RASA_PATIENCE", "120", _seconds, "seconds"),

@@ -20,7 +20,7 @@ from bot.faults import Faults, Moment
 from bot.hours import Calendar
 from bot.media import Media
 from bot.store import complaints as complaint_store
-from bot.store import conversations, leases, turns
+from bot.store import conversations, inbox, leases, turns
 from bot.store.conversations import Conversation
 from bot.store.database import Database
 from bot.store.turns import TurnRow
@@ -152,7 +152,10 @@ class Turns:
 
     def _ask(self, current: Conversation, turn: TurnRow) -> Said:
         if turn.payload is None and not turn.text and turn.attachments:
-            return answer_to_media(current)
+            with self._database.read() as db:
+                return answer_to_media(
+                    current, inbox.kept_files(db, current.id, turn.first_sequence, turn.last_sequence)
+                )
         with self._database.read() as db:
             has_complaints = bool(complaint_store.of_identity(db, current.identity_id))
         return self._dialogue.turn(

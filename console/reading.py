@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from bot.conversation import LEADING
+from bot.filetypes import ending
 from bot.store import complaints, conversations, facts, inbox, outbox
 from bot.store.complaints import Complaint, Promise
 from bot.store.conversations import Conversation, episode
@@ -99,7 +100,7 @@ def file_of(conversation_id: int, attachment_id: int) -> File | None:
     stored = product().blobs.get(found.blob_id) if found and found.blob_id is not None else None
     if found is None or stored is None:
         return None
-    return File(found.name or f"{found.kind}-{found.id}", stored[0])
+    return File(f"{found.kind}-{found.id}{ending(stored[1])}", stored[0])  # what it is, not what it was called
 
 
 def _moves(db: Connection, conversation_id: int) -> list[Move]:

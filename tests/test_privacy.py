@@ -34,7 +34,7 @@ def canary(who: str, what: str) -> str:
 
 
 class Camera:
-    """A pushed channel whose pictures hold the canary of whoever sent them."""
+    """A pushed channel whose files hold the canary of whoever sent them."""
 
     kind = "screen"
     capabilities = Capabilities(0, "characters", True, True, False, False, False, False)
@@ -45,7 +45,7 @@ class Camera:
         return Receipt("1")
 
     def download(self, attachment: Attachment) -> Media:
-        return Media(b"\xff\xd8\xff\xe0" + attachment.channel_ref.encode(), "image/jpeg")
+        return Media(b"%PDF-1.4 " + attachment.channel_ref.encode(), "application/pdf")
 
     def close(self) -> None:
         """Nothing to close."""
@@ -313,7 +313,7 @@ def test_a_picture_that_arrives_while_its_person_is_erased_leaves_no_bytes(story
     class Slow(Camera):
         def download(self, attachment: Attachment) -> Media:
             story.product.privacy().erase([current.identity_id], "asked")
-            return Media(b"\xff\xd8\xff\xe0 canary-ann-late", "image/jpeg")
+            return Media(b"%PDF-1.4 canary-ann-late", "application/pdf")
 
     story.product.channels._made[screen.id] = Slow()
     story.hands.work()

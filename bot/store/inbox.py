@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     cast,
+    func,
     select,
     update,
 )
@@ -208,6 +209,21 @@ def attachments(db: Connection, conversation_id: int) -> list[AttachmentRow]:
 
 def pending_attachments(db: Connection, conversation_id: int) -> list[AttachmentRow]:
     return [file for file in attachments(db, conversation_id) if file.state == "pending"]
+
+
+def kept_files(db: Connection, conversation_id: int, first: int, last: int) -> int:
+    """How many files of these messages were not refused."""
+    kept = db.scalar(
+        select(func.count())
+        .select_from(attachment)
+        .join(inbox, inbox.c.id == attachment.c.inbox_id)
+        .where(
+            inbox.c.conversation_id == conversation_id,
+            inbox.c.sequence.between(first, last),
+            attachment.c.state != "refused",
+        )
+    )
+    return int(kept or 0)
 
 
 def settle_attachment(db: Connection, attachment_id: int, **values: Any) -> bool:
