@@ -106,7 +106,7 @@ class Product:
         )
 
     def sender(self) -> Sender:
-        return Sender(self.database, self.bell, self.texts, self.channels, self.faults)
+        return Sender(self.database, self.bell, self.texts, self.channels, self.limiter, self.faults)
 
     def ticketing(self) -> Ticketing:
         return Ticketing(self.database, self.desk, self.faults)
@@ -184,6 +184,7 @@ def _seed_telegram(db: Connection, seal: Seal, settings: Settings) -> None:
         "api_url": settings.telegram_api_url,
         "mode": settings.telegram_mode,
         "public_url": settings.public_url,
+        "name": settings.telegram_name,
         "webhook_secret": settings.telegram_webhook_secret or seal.digest("telegram webhook", settings.telegram_token),
     }
     row = account_store.seed(db, "telegram", MAIN, settings=wanted, secret=_sealed(seal, settings.telegram_token))

@@ -9,7 +9,10 @@ from bot.message import Attachment, Incoming, Outgoing, Receipt
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What the platform can carry. `text_limit` is in units of `counted_in`; 0 means no limit."""
+    """What the platform can carry. `text_limit` is in units of `counted_in`; 0 means no limit.
+
+    `per_second`: messages that it takes from one account, all customers together; 0 means as many as we have.
+    """
 
     text_limit: int
     counted_in: str  # utf16, graphemes, hanzi, characters
@@ -19,6 +22,7 @@ class Capabilities:
     public: bool
     pulled: bool  # customers fetch: "sent" means committed to the conversation's stream
     edits_reported: bool
+    per_second: int = 0
 
 
 @dataclass(frozen=True)

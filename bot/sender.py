@@ -13,6 +13,7 @@ from bot.bell import Bell
 from bot.channel import SEND_DEADLINE, Channel
 from bot.errors import SendFailed, SendUncertain, Throttled
 from bot.faults import Faults, Moment
+from bot.limiter import Limiter
 from bot.message import Button, Outgoing
 from bot.splitting import split
 from bot.store import conversations, leases, people
@@ -26,6 +27,7 @@ log = structlog.get_logger()
 
 LEASE = SEND_DEADLINE * 3  # seconds; a live sender is always faster than this
 ROWS_PER_LEASE = 20
+_PACE = (0.1, 0.6)  # seconds before a conversation tries again that came when the platform was busy with us
 
 
 @dataclass(frozen=True)
@@ -66,12 +68,19 @@ class Sender:
     """One thread's sender. `channels` maps account ids to live channels."""
 
     def __init__(
-        self, database: Database, bell: Bell, texts: Texts, channels: Mapping[int, Channel], faults: Faults
+        self,
+        database: Database,
+        bell: Bell,
+        texts: Texts,
+        channels: Mapping[int, Channel],
+        limiter: Limiter,
+        faults: Faults,
     ) -> None:
         self._database = database
         self._bell = bell
         self._texts = texts
         self._channels = channels
+        self._limiter = limiter
         self._faults = faults
 
     def send_once(self) -> bool:
@@ -83,10 +92,12 @@ class Sender:
         if leased is None:
             return False
         self._faults.at(Moment.SENDING_CLAIMED)
+        pause = 0.0
         for _ in range(ROWS_PER_LEASE):
-            if not self._step(leased):
+            pause = self._pause_of(leased)
+            if pause or not self._step(leased):
                 break
-        self._give_back(leased)
+        self._give_back(leased, pause)
         self._bell.ring("live")
         return True
 
@@ -95,11 +106,20 @@ class Sender:
         for row in store.in_state(db, leased.id, "sending"):
             outbox.uncertain(db, row, "sender died")
 
-    def _give_back(self, leased: Conversation) -> None:
+    def _pause_of(self, leased: Conversation) -> float:
+        """Seconds to wait because all workers together send as fast as the platform takes it; 0 to go on."""
+        rate = self._channels[leased.account_id].capabilities.per_second
+        if not rate or self._limiter.allow("send", str(leased.account_id), f"{rate}/second"):
+            return 0.0
+        return random.uniform(*_PACE)  # noqa: S311 - spreads those who wait
+
+    def _give_back(self, leased: Conversation, pause: float) -> None:
         with self._database.write() as db:
             conversations.lock(db, leased.id)
             waiting = store.waiting(db, leased.id)
             due = min((row.due_at for row in waiting[:1]), default=None)
+            if due is not None and pause:
+                due = max(due, _later(conversations.now(db), pause))
             leases.release_sending(db, leased.id, leased.send_lease_token, due)
 
     def _step(self, leased: Conversation) -> bool:

@@ -41,6 +41,7 @@ class Settings:
     telegram_token: str
     telegram_api_url: str
     telegram_mode: str
+    telegram_name: str
     telegram_webhook_secret: str
     clamd: str
     session_hours: int
@@ -192,6 +193,7 @@ def read(environ: Mapping[str, str]) -> Settings:
         telegram_token=r.text("TELEGRAM_TOKEN"),
         telegram_api_url=r.parsed("TELEGRAM_API_URL", "https://api.telegram.org", _WEB, "https://host"),
         telegram_mode=r.parsed("TELEGRAM_MODE", "polling", _one_of("polling", "webhook"), "polling or webhook"),
+        telegram_name=r.text("TELEGRAM_NAME").removeprefix("@"),
         telegram_webhook_secret=r.text("TELEGRAM_WEBHOOK_SECRET"),
         clamd=r.parsed("CLAMD", "", _clamd, "host:port, or the path of a socket"),
         session_hours=r.parsed("SESSION_HOURS", "12", _positive, "hours"),

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -246,6 +247,30 @@ def test_a_lost_sending_lease_sends_nothing(hands: Hands, channel: FakeChannel, 
         conversations.change(db, leased.id, send_lease_token=leased.send_lease_token + 1)
     assert not hands.sender._step(leased)
     assert channel.arrived == []
+
+
+def test_when_all_workers_send_as_fast_as_the_platform_takes_it_the_rest_waits(
+    hands: Hands, channel: FakeChannel, screen: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel.capabilities = replace(FakeChannel.capabilities, per_second=3)
+    asked: list[str] = []
+
+    def allow(scope: str, who: str, limit: str) -> bool:
+        asked.append(f"{scope} {who} {limit}")
+        return len(asked) > 1
+
+    monkeypatch.setattr(hands.product.limiter, "allow", allow)
+    where = hands.product.inbox.accept(screen, text("ann", "宽带断了")).conversation_id
+    assert where is not None
+    hands.turns.work_once()
+    hands.sender.send_once()
+    assert channel.arrived == [] and states(hands.product, where) == [("pending", "")]
+    with hands.product.database.write() as db:
+        found = conversations.lock(db, where)
+        assert found.send_at is not None and found.send_at > conversations.now(db), "it comes again by itself"
+        conversations.change(db, where, send_at=conversations.now(db))
+    hands.sender.send_once()
+    assert channel.arrived and asked[:2] == [f"send {screen.id} 3/second"] * 2
 
 
 def test_a_picture_is_stored_and_confirmed(hands: Hands, channel: FakeChannel, screen: Account) -> None:

@@ -9,6 +9,7 @@ import hmac
 import json
 import mimetypes
 import threading
+import time
 from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from telegram.error import (
     TelegramError,
 )
 
+from bot import language, texts
 from bot.channel import (
     POLL_WAIT,
     SEND_DEADLINE,
@@ -35,7 +37,7 @@ from bot.channel import (
     Request,
 )
 from bot.channels.telegram_line import Call, Closed, Line
-from bot.channels.telegram_updates import to_incoming, update_id
+from bot.channels.telegram_updates import SPOKEN_IN_GROUP, to_incoming, update_id
 from bot.errors import (
     DownloadFailed,
     Forged,
@@ -49,6 +51,7 @@ from bot.message import Attachment, Incoming, Kind, Outgoing, Receipt
 T = TypeVar("T")
 
 UPDATE_KINDS = ["message", "edited_message", "callback_query", "my_chat_member"]  # what we ask Telegram for
+_SHOW_AGAIN = 24 * 3600.0  # seconds
 _FILE_LIMIT = 20 * 1024 * 1024  # bytes, https://core.telegram.org/bots/api#getfile
 _DOWNLOAD_DEADLINE = 30.0  # seconds
 _CONNECT = 3.0  # seconds; well inside SEND_DEADLINE, so that running into the deadline means: it was written
@@ -57,7 +60,7 @@ _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, http
 
 
 class Telegram:
-    """One bot. `settings`: api_url, mode (polling or webhook), public_url, webhook_secret, previous_webhook_secret."""
+    """One bot. `settings`: api_url, mode (polling or webhook), public_url, webhook_secret, previous_webhook_secret, name."""
 
     kind = "telegram"
     capabilities = Capabilities(
@@ -69,6 +72,7 @@ class Telegram:
         public=False,
         pulled=False,
         edits_reported=True,
+        per_second=25,  # "about 30 messages a second" (Telegram's bots FAQ); some of it is left to taps and files
     )
 
     def __init__(self, account: Account) -> None:
@@ -76,15 +80,37 @@ class Telegram:
         self._lock = threading.Lock()
         self._line: Line | None = None
         self._closed = False
+        self._shown: dict[int, float] = {}  # group -> when it was shown the way, by time.monotonic()
 
     def receive(self, request: Request) -> Answer:
         """A webhook post. A tap's answer carries the call that stops the spinner on the customer's button."""
         self._check(request.headers.get("x-telegram-bot-api-secret-token", ""))
         incoming = to_incoming(_update(request.body))
-        if incoming.kind is not Kind.TAP:
+        if incoming.kind is Kind.TAP:
+            body = {"method": "answerCallbackQuery", "callback_query_id": incoming.raw["callback_query_id"]}
+        elif self._shows_the_way(incoming):
+            body = {"method": "sendMessage", "chat_id": incoming.raw["chat_id"], "text": self._way(incoming)}
+        else:
             return Answer(200, incoming=(incoming,))
-        body = {"method": "answerCallbackQuery", "callback_query_id": incoming.raw["callback_query_id"]}
         return Answer(200, json.dumps(body), "application/json", (incoming,))
+
+    def _shows_the_way(self, incoming: Incoming) -> bool:
+        """Whoever speaks to the bot in a group is told where to write, once a day and group; nothing else is said there."""
+        if incoming.detail != SPOKEN_IN_GROUP:
+            return False
+        group, now = int(str(incoming.raw["chat_id"])), time.monotonic()
+        self._shown = {one: at for one, at in self._shown.items() if now - at < _SHOW_AGAIN}
+        if group in self._shown:
+            return False
+        self._shown[group] = now
+        return True
+
+    def _way(self, incoming: Incoming) -> str:
+        spoken = texts.load()[language.from_tag(str(incoming.raw.get("language", "")))]
+        name = self._account.settings.get("name", "")
+        if not name:
+            return spoken["telegram.private_chat"]
+        return spoken["telegram.private_link"].format(link=f"https://t.me/{name}?start=group")
 
     def _check(self, given: str) -> None:
         settings = self._account.settings
@@ -122,14 +148,18 @@ class Telegram:
             raise SendFailed("getUpdates gave no list", permanent=False)
         numbers = [number for raw in raws if (number := update_id(raw)) is not None]
         events = [to_incoming(raw) for raw in raws]
-        self._stop_spinners(events)
+        self._answer_at_once(events)
         return Batch(events, str(max(numbers) + 1) if numbers else cursor)
 
-    def _stop_spinners(self, events: list[Incoming]) -> None:
+    def _answer_at_once(self, events: list[Incoming]) -> None:
+        """What the answer to a webhook carries: taps lose their spinner, groups are shown the way."""
         for event in events:
             if event.kind is Kind.TAP:
-                answer = partial(Bot.answer_callback_query, callback_query_id=str(event.raw["callback_query_id"]))
-                self._connected().begin(answer, SEND_DEADLINE)
+                query = str(event.raw["callback_query_id"])
+                self._connected().begin(partial(Bot.answer_callback_query, callback_query_id=query), SEND_DEADLINE)
+            elif self._shows_the_way(event):
+                group, way = int(str(event.raw["chat_id"])), self._way(event)
+                self._connected().begin(partial(Bot.send_message, chat_id=group, text=way), SEND_DEADLINE)
 
     def send(self, outgoing: Outgoing) -> Receipt:
         """Plain text, so that no character of it can be refused as markup."""

@@ -11,19 +11,14 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
-from telegram import CallbackQuery, Chat, Message, Update
-from telegram.constants import MessageAttachmentType
-from telegram.helpers import effective_message_type
+from telegram import CallbackQuery, Chat, ChatMemberUpdated, Message, Update
 
-from bot.message import Attachment, Incoming, Kind
+from bot.channels.telegram_content import SPOKEN, checked, clip, content, string, token, whole
+from bot.message import Incoming, Kind
 
-_LARGEST_ID = 2**63  # JSON numbers have no end, keys and columns do
-_LONGEST_ID = 128  # characters; Telegram's own are shorter
 _PAYLOAD_BYTES = 64  # https://core.telegram.org/bots/api#inlinekeyboardbutton, callback_data
-# What a person sends and waits for an answer to; the other kinds are service notes ("pinned a message").
-# A message without any part that this version knows may well be a new thing to send: it is answered too.
-_UNKNOWN = "unknown"
-_CONTENT = frozenset({_UNKNOWN, *(kind.value for kind in MessageAttachmentType)})
+_LEFT = frozenset({"kicked", "left"})  # what a chat member is who has blocked the bot
+SPOKEN_IN_GROUP = "spoken to in a group"  # detail of what is answered by the address of the private chat
 
 
 def to_incoming(raw: object) -> Incoming:
@@ -33,12 +28,12 @@ def to_incoming(raw: object) -> Incoming:
     except Exception:
         # python-telegram-bot checks no types: a wrong shape raises KeyError, TypeError, AttributeError,
         # OverflowError, RecursionError … from its depths. None of them may stop the updates behind it.
-        return _malformed(raw)
+        return _rescued(raw)
 
 
 def update_id(raw: object) -> int | None:
     """The number to acknowledge the update by; None when there is no usable one."""
-    return _id(raw.get("update_id")) if isinstance(raw, dict) else None
+    return whole(raw.get("update_id")) if isinstance(raw, dict) else None
 
 
 def _read(raw: dict[str, Any]) -> Incoming:
@@ -52,35 +47,50 @@ def _read(raw: dict[str, Any]) -> Incoming:
         return _edit(update.edited_message, number)
     if update.callback_query is not None:
         return _tap(update.callback_query, number)
+    if update.my_chat_member is not None:
+        return _membership(update.my_chat_member, number)
     return _recorded(number, _kind_of(raw))
 
 
 def _message(message: Message, number: int) -> Incoming:
     if not _private(message):
-        return _recorded(number, _clip(f"{message.chat.type} message", 64))
-    kind, text, attachments, detail = _content(message)
+        return _elsewhere(message, number)
+    found = content(message)
     return Incoming(
         event_key=_message_key(message),
-        kind=kind,
-        text=text,
-        attachments=attachments,
-        wants_answer=kind is Kind.OTHER and detail in _CONTENT,
-        detail=detail,
+        kind=found.kind,
+        text=found.text,
+        attachments=found.attachments,
+        wants_answer=found.wants_answer,
+        detail=found.detail,
         raw=_small(update_id=number, message_id=message.message_id, media_group_id=message.media_group_id),
         **_who(message),
     )
 
 
-def _content(message: Message) -> tuple[Kind, str, tuple[Attachment, ...], str]:
-    """Kind, text, attachments, and Telegram's word for it."""
-    detail = str(effective_message_type(message) or _UNKNOWN)
-    if detail == "text":
-        return Kind.TEXT, _string(message.text), (), detail
-    if detail == "photo":
-        photo = max(message.photo, key=lambda size: size.width * size.height)
-        file = Attachment("photo", _token(photo.file_id), mime="image/jpeg", size=photo.file_size)
-        return Kind.MEDIA, _string(message.caption or ""), (file,), detail
-    return Kind.OTHER, _string(message.caption or ""), (), detail
+def _elsewhere(message: Message, number: int) -> Incoming:
+    """Where others read along nothing is taken, not even the words; whoever spoke to the bot may be told where to go."""
+    author = message.from_user
+    group = message.chat.type in (Chat.GROUP, Chat.SUPERGROUP) and author is not None and author.is_bot is not True
+    if not group or content(message).detail not in SPOKEN:
+        return _recorded(number, clip(f"{message.chat.type} message", 64))
+    language = clip(author.language_code if author else "", 16)
+    return _recorded(number, SPOKEN_IN_GROUP, chat_id=checked(message.chat.id), language=language)
+
+
+def _membership(change: ChatMemberUpdated, number: int) -> Incoming:
+    """A person who blocks the bot, or lets it in again: shown with their conversation. Other chats are only recorded."""
+    if change.chat.type != Chat.PRIVATE:
+        return _recorded(number, "my_chat_member")
+    left = change.new_chat_member.status in _LEFT
+    return Incoming(
+        event_key=f"u:{number}",
+        kind=Kind.OTHER,
+        sender=str(checked(change.chat.id)),
+        detail="blocked" if left else "unblocked",
+        platform_time=change.date,
+        raw=_small(update_id=number),
+    )
 
 
 def _edit(message: Message, number: int) -> Incoming:
@@ -90,7 +100,7 @@ def _edit(message: Message, number: int) -> Incoming:
     return Incoming(
         event_key=f"u:{number}",
         kind=Kind.EDIT,
-        text=_string(text),
+        text=string(text),
         replaces=_message_key(message),
         raw=_small(update_id=number, message_id=message.message_id),
         **_who(message),
@@ -101,14 +111,14 @@ def _tap(query: CallbackQuery, number: int) -> Incoming:
     """A tap under a message of a private chat; our payloads are short and printable, others are not ours."""
     message = query.message
     if message is None or message.chat.type != Chat.PRIVATE or query.from_user.is_bot or not _ours(query.data):
-        return _recorded(number, "callback_query", callback_query_id=_token(query.id))
+        return _recorded(number, "callback_query", callback_query_id=token(query.id))
     return Incoming(
-        event_key=f"c:{_token(query.id)}",
+        event_key=f"c:{token(query.id)}",
         kind=Kind.TAP,
-        sender=str(_checked(message.chat.id)),
-        payload=_string(query.data),
-        language=_clip(query.from_user.language_code, 16),
-        display_name=_clip(query.from_user.full_name, 128),
+        sender=str(checked(message.chat.id)),
+        payload=string(query.data),
+        language=clip(query.from_user.language_code, 16),
+        display_name=clip(query.from_user.full_name, 128),
         raw=_small(update_id=number, callback_query_id=query.id, message_id=message.message_id),
     )
 
@@ -116,6 +126,29 @@ def _tap(query: CallbackQuery, number: int) -> Incoming:
 def _recorded(number: int, detail: str, **raw: object) -> Incoming:
     """Verified, of no conversation: groups, channels, other bots, blocks, kinds that are newer than this file."""
     return Incoming(event_key=f"u:{number}", kind=Kind.OTHER, detail=detail, raw=_small(update_id=number, **raw))
+
+
+def _rescued(raw: object) -> Incoming:
+    """A message of a newer shape than the library knows: somebody waits behind it, if we can see who."""
+    try:
+        number, message = update_id(raw), raw["message"]  # type: ignore[index]  # that is what is tried
+        author, chat = message["from"], message["chat"]
+        key = f"m:{checked(chat['id'])}:{checked(message['message_id'])}:{checked(message['date'])}"
+        private = chat["type"] == Chat.PRIVATE and author.get("is_bot") is not True
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return _malformed(raw)
+    if number is None or not private:
+        return _malformed(raw)
+    return Incoming(
+        key,
+        Kind.OTHER,
+        sender=str(chat["id"]),
+        text=message["text"] if isinstance(message.get("text"), str) else "",
+        language=clip(author.get("language_code"), 16),
+        wants_answer=True,
+        detail="unreadable",
+        raw=_small(update_id=number),
+    )
 
 
 def _malformed(raw: object) -> Incoming:
@@ -133,66 +166,30 @@ def _private(message: Message) -> bool:
 def _who(message: Message) -> dict[str, Any]:
     author = message.from_user
     return {
-        "sender": str(_checked(message.chat.id)),
+        "sender": str(checked(message.chat.id)),
         "platform_time": message.date,
-        "language": _clip(author.language_code if author else "", 16),
-        "display_name": _clip(author.full_name if author else "", 128),
+        "language": clip(author.language_code if author else "", 16),
+        "display_name": clip(author.full_name if author else "", 128),
     }
 
 
 def _message_key(message: Message) -> str:
-    chat, number = _checked(message.chat.id), _checked(message.message_id)
+    chat, number = checked(message.chat.id), checked(message.message_id)
     return f"m:{chat}:{number}:{int(message.date.timestamp())}"
 
 
 def _kind_of(raw: Mapping[str, Any]) -> str:
     """The one field beside update_id, as the platform calls it."""
-    return next((_clip(key, 64) for key in raw if key != "update_id"), "empty")
+    return next((clip(key, 64) for key in raw if key != "update_id"), "empty")
 
 
 def _ours(data: object) -> bool:
     return isinstance(data, str) and 0 < len(data) <= _PAYLOAD_BYTES and data.isascii() and data.isprintable()
 
 
-def _token(value: object) -> str:
-    """An id of Telegram's that is a short string."""
-    if (
-        not isinstance(value, str)
-        or not value.isascii()
-        or not value.isprintable()
-        or not 0 < len(value) <= _LONGEST_ID
-    ):
-        raise ValueError("not an id")
-    return value
-
-
-def _id(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if abs(value) < _LARGEST_ID else None
-
-
-def _checked(value: object) -> int:
-    number = _id(value)
-    if number is None:
-        raise ValueError("not an id")
-    return number
-
-
-def _string(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("not a string")
-    return value
-
-
-def _clip(value: object, length: int) -> str:
-    """Short and storable everywhere; empty when it is no string."""
-    return "".join(char for char in value if char.isprintable())[:length] if isinstance(value, str) else ""
-
-
 def _small(**values: object) -> dict[str, object]:
     """What later steps may need, without what is not there."""
-    kept = {name: _clip(value, 128) if isinstance(value, str) else value for name, value in values.items()}
+    kept = {name: clip(value, 128) if isinstance(value, str) else value for name, value in values.items()}
     return {name: value for name, value in kept.items() if isinstance(value, int | str)}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from bot.channel import Account, Channel, Pushed, Request
 from bot.channels.screen import tapped, typed
 from bot.channels.webchat import incoming as webchat_incoming
-from bot.message import Incoming, Kind
+from bot.message import Attachment, Incoming, Kind
 
 SECRET = "the-webhook-secret"
 CHAT = 4711
@@ -62,10 +62,20 @@ def callback(number: int = 9, data: Any = "17.0", **more: Any) -> dict[str, Any]
     return update(callback_query=query | more)
 
 
+MEDIA = {"kind": Kind.MEDIA, "sender": str(CHAT), "wants_answer": False}
 OTHER = {"kind": Kind.OTHER, "sender": str(CHAT), "wants_answer": True}
+UNREADABLE = OTHER | {"detail": "unreadable"}
 SILENT = {"kind": Kind.OTHER, "sender": "", "wants_answer": False, "text": ""}
 MALFORMED = {"kind": Kind.MALFORMED, "sender": "", "event_key": "u:70"}
 GROUP = {"id": -5, "type": "group", "title": "neighbours"}
+BOT = {"id": 1, "is_bot": True, "first_name": "bot"}
+MEMBER = {
+    "chat": PRIVATE,
+    "from": PERSON,
+    "date": 1_700_000_000,
+    "old_chat_member": {"user": BOT, "status": "member"},
+    "new_chat_member": {"user": BOT, "status": "kicked", "until_date": 0},
+}
 KEY = f"m:{CHAT}:7:1700000000"
 TELEGRAM_TABLE: list[tuple[Any, dict[str, Any]]] = [
     (
@@ -86,12 +96,32 @@ TELEGRAM_TABLE: list[tuple[Any, dict[str, Any]]] = [
         update(message=message(photo=[FILE | {"width": 1, "height": 1}], caption="账单", media_group_id="G")),
         {"kind": Kind.MEDIA, "text": "账单", "wants_answer": False},
     ),
-    (update(message=message(document=FILE, caption="see")), OTHER | {"detail": "document", "text": "see"}),
-    (update(message=message(voice=FILE | {"duration": 3})), OTHER | {"detail": "voice"}),
-    (update(message=message(audio=FILE | {"duration": 3})), OTHER | {"detail": "audio"}),
-    (update(message=message(video=FILE | {"duration": 3, "width": 1, "height": 1})), OTHER | {"detail": "video"}),
-    (update(message=message(location={"latitude": 31.2, "longitude": 121.5})), OTHER | {"detail": "location"}),
-    (update(message=message(contact={"phone_number": "1", "first_name": "a"})), OTHER | {"detail": "contact"}),
+    (
+        update(
+            message=message(document=FILE | {"file_name": "账单.pdf", "mime_type": "application/pdf"}, caption="see")
+        ),
+        MEDIA | {"attachments": (Attachment("document", "F", "账单.pdf", "application/pdf"),), "text": "see"},
+    ),
+    (
+        update(message=message(voice=FILE | {"duration": 3, "file_size": 9})),
+        MEDIA | {"attachments": (Attachment("voice", "F", "", "audio/ogg", 9),), "detail": "voice"},
+    ),
+    (
+        update(message=message(audio=FILE | {"duration": 3, "mime_type": "audio/flac"})),
+        MEDIA | {"attachments": (Attachment("audio", "F", "", "audio/flac"),)},
+    ),
+    (
+        update(message=message(video=FILE | {"duration": 3, "width": 1, "height": 1, "file_name": "a\x00\u202eb"})),
+        MEDIA | {"attachments": (Attachment("video", "F", "ab", "video/mp4"),)},
+    ),
+    (
+        update(message=message(location={"latitude": 31.2, "longitude": 121.5})),
+        {"kind": Kind.TEXT, "text": "geo:31.20000,121.50000"},
+    ),
+    (
+        update(message=message(contact={"phone_number": "+8613800138000", "first_name": "a"})),
+        {"kind": Kind.TEXT, "text": "a +8613800138000", "detail": "contact"},
+    ),
     (update(message=message(dice={"emoji": "🎲", "value": 3})), OTHER | {"detail": "dice"}),
     (update(message=message(newer_than_us={"x": 1})), OTHER | {"detail": "unknown"}),
     (update(message=message(new_chat_title="t")), {"kind": Kind.OTHER, "wants_answer": False}),
@@ -113,27 +143,33 @@ TELEGRAM_TABLE: list[tuple[Any, dict[str, Any]]] = [
     (callback(message=message(chat=GROUP)), SILENT),
     (callback(message={"chat": PRIVATE, "message_id": 7, "date": 0}), {"kind": Kind.TAP, "payload": "17.0"}),
     (callback(id=9), MALFORMED),
-    (update(message=message(text="hi all", chat=GROUP)), SILENT | {"detail": "group message"}),
+    (update(message=message(text="hi all", chat=GROUP)), SILENT | {"detail": "spoken to in a group"}),
     (update(message=message(text="beep") | {"from": PERSON | {"is_bot": True}}), SILENT),
     (
         update(channel_post=message(text="news", chat={"id": -6, "type": "channel"})),
         SILENT | {"detail": "channel_post"},
     ),
-    (update(my_chat_member={"chat": PRIVATE}), SILENT | {"detail": "my_chat_member"}),
+    (update(my_chat_member={"chat": PRIVATE}), MALFORMED),
+    (
+        update(my_chat_member=MEMBER),
+        {"kind": Kind.OTHER, "sender": str(CHAT), "detail": "blocked", "wants_answer": False},
+    ),
+    (update(my_chat_member=MEMBER | {"chat": GROUP}), SILENT | {"detail": "my_chat_member"}),
     (update(a_kind_of_next_year={"id": 1}), SILENT | {"detail": "a_kind_of_next_year"}),
     (update(**{"\x00\ud800" * 99: 1}), SILENT | {"detail": ""}),
     (update(), SILENT | {"detail": "empty"}),
     (update(message=7), MALFORMED),
     (update(message=[]), MALFORMED),
-    (update(message=message(text=5)), MALFORMED),
+    (update(message=message(text=5)), UNREADABLE),
     (update(message=message(text="x", date="now")), MALFORMED),
     (update(message=message(text="x", date=10**30)), MALFORMED),
     (update(message=message(text="x", chat=None)), MALFORMED),
     (update(message=message(text="x", chat=PRIVATE | {"id": "4711"})), MALFORMED),
     (update(message=message(number=10**30, text="x")), MALFORMED),
     (update(message=message(photo=[])), OTHER | {"detail": "unknown"}),
-    (update(message=message(photo=[FILE])), MALFORMED),
-    (update(message=message(photo=[FILE | {"width": 1, "height": 1, "file_id": "a\x00b"}])), MALFORMED),
+    (update(message=message(photo=[FILE])), UNREADABLE),
+    (update(message=message(photo=[FILE | {"width": 1, "height": 1, "file_id": "a\x00b"}])), UNREADABLE),
+    (update(message=message(poll={"of": "next year"}, text="好")), UNREADABLE | {"text": "好", "event_key": KEY}),
 ]
 
 TELEGRAM = Case(
