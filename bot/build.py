@@ -20,6 +20,7 @@ from bot.dialogue import Dialogue, Rasa
 from bot.faults import NONE, Faults
 from bot.hours import Calendar
 from bot.inbox import Inbox
+from bot.inspection import Inspection
 from bot.limiter import Limiter
 from bot.live import Live
 from bot.media import Media
@@ -83,6 +84,7 @@ class Product:
     desk: Desk
     dialogue: Dialogue
     blobs: Blobs
+    inspection: Inspection
     limiter: Limiter
     inbox: Inbox
     ownership: Ownership
@@ -99,7 +101,7 @@ class Product:
             self.bell,
             self.dialogue,
             self.commands,
-            Media(self.database, self.blobs, self.channels, scanner(self.settings.clamd), self.faults),
+            Media(self.database, self.blobs, self.channels, self.inspection, self.faults),
             self.calendar,
             Limits(self.settings.lease_seconds, self.settings.rasa_patience, str(self.settings.timezone)),
             self.faults,
@@ -158,6 +160,7 @@ def build(
         desk=desk,
         dialogue=dialogue or Rasa(settings.rasa_url or _NO_RASA, settings.turn_timeout),
         blobs=SqlBlobs(database),
+        inspection=Inspection(scanner(settings.clamd)),
         limiter=Limiter(settings.redis_url),
         inbox=Inbox(database, bell, calendar, seal, within, faults),
         ownership=Ownership(database, bell, faults),

@@ -115,7 +115,13 @@ class Inbox:
                 inbox_id,
                 found.id,
                 [
-                    {"kind": a.kind, "channel_ref": a.channel_ref, "name": a.name[:255], "mime": a.mime[:127]}
+                    {
+                        "kind": a.kind,
+                        "channel_ref": a.channel_ref,
+                        "name": a.name[:255],
+                        "mime": a.mime[:127],
+                        "blob_id": a.blob_id,
+                    }
                     for a in incoming.attachments
                 ],
             )

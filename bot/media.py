@@ -4,14 +4,13 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from bot import facts, outbox, pictures
+from bot import facts, outbox
 from bot.blobs import Blobs
 from bot.channel import Channel
 from bot.errors import DownloadFailed, ScannerDown
 from bot.faults import Faults, Moment
-from bot.filetypes import detect
+from bot.inspection import Inspection, Refused
 from bot.message import Attachment
-from bot.scanner import Scanner
 from bot.store import conversations
 from bot.store import inbox as store
 from bot.store.conversations import Conversation
@@ -20,24 +19,19 @@ from bot.store.inbox import AttachmentRow
 
 log = structlog.get_logger()
 
-LARGEST = 20 * 1024 * 1024  # bytes; Telegram's getFile gives no more either
 ATTEMPTS = 5
-
-
-class Refused(Exception):
-    """The file is not kept. The message names the text that tells its sender why: gone, empty, size, type …"""
 
 
 class Media:
     """Downloads a conversation's attachments."""
 
     def __init__(
-        self, database: Database, blobs: Blobs, channels: Mapping[int, Channel], scanner: Scanner, faults: Faults
+        self, database: Database, blobs: Blobs, channels: Mapping[int, Channel], inspection: Inspection, faults: Faults
     ) -> None:
         self._database = database
         self._blobs = blobs
         self._channels = channels
-        self._scanner = scanner
+        self._inspection = inspection
         self._faults = faults
 
     def fetch_all(self, current: Conversation, renew: Callable[[], None]) -> None:
@@ -53,9 +47,9 @@ class Media:
 
     def _fetch(self, current: Conversation, file: AttachmentRow) -> None:
         try:
-            content, mime = self._checked(self._download(current, file))
+            content, mime = self._inspection.look(self._download(current, file))
         except Refused as refused:
-            self._refuse(current, file, str(refused))
+            self._refuse(current, file, refused.reason)
         except DownloadFailed as failure:
             self._later(current, file, "gone", failure.permanent)
         except ScannerDown as down:
@@ -67,27 +61,6 @@ class Media:
     def _download(self, current: Conversation, file: AttachmentRow) -> bytes:
         channel = self._channels[current.account_id]
         return channel.download(Attachment(file.kind, file.channel_ref, file.name, file.mime)).content
-
-    def _checked(self, content: bytes) -> tuple[bytes, str]:
-        """What we keep of the file, and its type. Raises Refused or ScannerDown."""
-        if not content:
-            raise Refused("empty")
-        if len(content) > LARGEST:
-            raise Refused("size")
-        kind = detect(content)
-        if kind is None:
-            raise Refused("type")
-        if found := self._scanner.scan(content):
-            log.warning("infected file refused", found=found)
-            raise Refused("infected")
-        if not kind.picture:
-            return content, kind.mime
-        try:
-            return pictures.clean(content, kind.mime), kind.mime
-        except pictures.TooManyPixels:
-            raise Refused("size") from None
-        except pictures.Unreadable:
-            raise Refused("damaged") from None
 
     def _keep(self, file: AttachmentRow, content: bytes, mime: str) -> None:
         blob_id = self._blobs.put(content, mime)

@@ -22,13 +22,17 @@ TURN_KINDS = frozenset({Kind.TEXT, Kind.MEDIA, Kind.TAP})
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file that a customer sent. `channel_ref` is what the channel needs to download it."""
+    """A file that a customer sent. `channel_ref` is what the channel needs to download it.
+
+    With `blob_id` it has been uploaded to us, and looked into, before the message that it hangs on.
+    """
 
     kind: str  # photo, voice, audio, video, document
     channel_ref: str
     name: str = ""
     mime: str = ""
     size: int | None = None  # bytes, as the platform says; never trusted
+    blob_id: int | None = None
 
 
 @dataclass(frozen=True)

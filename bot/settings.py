@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ class Settings:
     public_url: str
     console_origins: tuple[str, ...]
     webchat_origins: tuple[str, ...]
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     timezone: ZoneInfo
     hours: str
     callback_within_minutes: int
@@ -121,6 +123,10 @@ def _clamd(raw: str) -> str:
     return raw
 
 
+def _networks(raw: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(part.strip()) for part in raw.split(",") if part.strip())
+
+
 def _one_of(*words: str) -> Callable[[str], str]:
     def parse(raw: str) -> str:
         if raw not in words:
@@ -179,6 +185,9 @@ def read(environ: Mapping[str, str]) -> Settings:
         public_url=r.parsed("PUBLIC_URL", "", _WEB, "https://host"),
         console_origins=r.listed("CONSOLE_ORIGINS"),
         webchat_origins=r.listed("WEBCHAT_ORIGINS"),
+        trusted_proxies=r.parsed(
+            "TRUSTED_PROXIES", "127.0.0.0/8, ::1", _networks, "addresses or networks, separated by commas"
+        ),
         timezone=r.parsed("TIMEZONE", "Asia/Shanghai", _zone, "a time zone such as Asia/Shanghai"),
         hours=r.text("HOURS", "Mon-Sun 00:00-24:00"),
         longest_wait_minutes=r.parsed("LONGEST_WAIT_MINUTES", "60", _positive, "minutes"),

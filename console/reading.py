@@ -95,8 +95,7 @@ def read(db: Connection, conversation_id: int, user: User) -> Chat | None:
 def file_of(conversation_id: int, attachment_id: int) -> File | None:
     """The attachment's bytes; None when there is none of this number in this conversation, or not yet."""
     with product().database.read() as db:
-        files = inbox.attachments(db, conversation_id)
-        found = next((f for f in files if f.id == attachment_id and f.state == "stored"), None)
+        found = inbox.stored_file(db, conversation_id, attachment_id)
     stored = product().blobs.get(found.blob_id) if found and found.blob_id is not None else None
     if found is None or stored is None:
         return None

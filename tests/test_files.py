@@ -12,6 +12,7 @@ from bot.channel import Account, Capabilities, Media
 from bot.dialogue import Script
 from bot.errors import DownloadFailed, ScannerDown
 from bot.filetypes import detect, ending
+from bot.inspection import LARGEST, Inspection
 from bot.message import Attachment, Kind, Outgoing, Receipt
 from bot.scanner import Clamd, NoScanner
 from bot.store import inbox
@@ -32,7 +33,7 @@ KEPT = {
 }
 REFUSED: dict[str, tuple[bytes | DownloadFailed, str]] = {
     "nothing": (b"", "empty"),
-    "too big": (b"\xff\xd8\xff" + b"\0" * (media.LARGEST + 1), "size"),
+    "too big": (b"\xff\xd8\xff" + b"\0" * (LARGEST + 1), "size"),
     "drawing with script": (files.SVG, "type"),
     "page called photo.png": (files.HTML, "type"),
     "archive bomb": (files.archive_bomb(), "type"),
@@ -127,7 +128,7 @@ def test_what_is_bad_is_refused_with_a_reason_and_the_talk_goes_on(hands: Hands)
 def test_a_scanner_that_is_away_keeps_files_back_and_says_so_in_the_end(hands: Hands, script: Script) -> None:
     product = hands.product
     turns = product.turns()
-    turns._media._scanner = Clamd(f"127.0.0.1:{free_port()}")
+    turns._media._inspection = Inspection(Clamd(f"127.0.0.1:{free_port()}"))
     hands.turns = turns
     rows = attach(hands, "bill.pdf")
     for _ in range(media.ATTEMPTS):

@@ -9,7 +9,7 @@ from flask import Flask
 
 from bot import logs, settings
 from bot.build import Product, build
-from webhooks import channels, headers, health, pages, problems, webchat
+from webhooks import channels, headers, health, pages, problems, uploads, webchat
 from webhooks.product import KEY
 
 log = structlog.get_logger(__name__)
@@ -39,6 +39,6 @@ def create_app(product: Product | None = None) -> Flask:
     app.extensions[KEY] = product if product is not None else _from_environment()
     problems.register(app)
     headers.register(app)
-    for part in (channels, health, pages, webchat):
+    for part in (channels, health, pages, uploads, webchat):
         app.register_blueprint(part.blueprint)
     return app

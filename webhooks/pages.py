@@ -2,10 +2,11 @@
 
 import json
 
-from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from flask import Blueprint, Response, current_app, g, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as WsgiResponse
 
-from bot.channels.webchat import LANGUAGES, LONGEST_TEXT
+from bot.channels.webchat import LANGUAGES, LONGEST_TEXT, MOST_FILES
+from bot.inspection import LARGEST
 from webhooks import visits
 from webhooks.problems import language
 from webhooks.product import product
@@ -13,12 +14,13 @@ from webhooks.product import product
 blueprint = Blueprint("pages", __name__)
 
 # Filled in by the page itself; rendered here with the name in braces standing for itself.
-_FILLED_LATER = ("position", "name", "reason", "count")
+_FILLED_LATER = ("position", "name", "reason", "count", "percent")
 _LIVE = (
     *("connecting", "offline", "reconnecting"),
     *("queued", "queued_next", "agent", "closed", "typing"),
     *("you", "by_agent", "sending", "unsent", "refused", "edit"),
     *("new_messages", "left", "over", "today", "yesterday"),
+    *("files_most", "files_size", "files_network", "files_uploading", "files_checking", "files_again", "files_remove"),
 )
 
 
@@ -34,7 +36,25 @@ def chat() -> str:
     if visit and "lang" not in request.args:
         g.language = visit.language
     live = _live_texts()
-    return _page("chat.html", "page", live=json.dumps(live), typing=live["typing"], longest=LONGEST_TEXT, session=visit)
+    return _page(
+        "chat.html",
+        "page",
+        live=json.dumps(live),
+        typing=live["typing"],
+        longest=LONGEST_TEXT,
+        most_files=MOST_FILES,
+        largest=LARGEST,
+        session=visit,
+    )
+
+
+@blueprint.get("/chat/embed.js")
+def embed() -> Response:
+    """For other sites: a button that opens the chat in a frame. Which sites may, TINGSU_WEBCHAT_ORIGINS says."""
+    response = current_app.send_static_file("chat/embed.js")
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    response.headers["Cache-Control"] = "public, max-age=3600"
+    return response
 
 
 @blueprint.get("/privacy")

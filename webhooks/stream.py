@@ -21,6 +21,7 @@ HEARTBEAT = 15.0  # seconds; proxies close what is silent for a minute
 NEWCOMER_LOOK = 1.0  # seconds; nobody can tell us of a conversation that does not exist yet
 QUEUE_LOOK = 3.0  # seconds; that others leave the queue is no fact of this conversation
 LIFETIME = 1800.0  # seconds; then the browser reconnects, maybe to another machine
+ECHOED = 5  # of the customer's own messages, when a page opens
 PAUSE_MS = 2000  # before a browser's own reconnect
 
 log = structlog.get_logger(__name__)
@@ -34,6 +35,7 @@ class Stream:
         self._account_id = account_id
         self._visitor = visitor
         self._after = after
+        self._said: int | None = None  # sequence number of the customer's last message that the page was told
         self._state: wire.State | None = None
         self._subscription: Subscription | None = None
         self._ends = time.monotonic() + LIFETIME
@@ -67,9 +69,20 @@ class Stream:
             self._subscription.drain()
         with self._product.database.read() as db:
             found = conversations.read(db, conversation_id) if conversation_id is not None else None
+            said = wire.said(db, self._product.texts, found, self._said_after(found)) if found else []
             messages = wire.new_messages(db, self._product.texts, found, self._after) if found else []
             state = wire.state_of(db, found)
-        return [self._numbered(message) for message in messages] + self._changed(state)
+        return [*map(self._echo, said), *map(self._numbered, messages), *self._changed(state)]
+
+    def _said_after(self, found: conversations.Conversation) -> int:
+        """A page that has just been opened may have missed the last few while it read the history; it knows their ids."""
+        if self._said is None:
+            self._said = max(0, found.next_sequence - 1 - ECHOED)
+        return self._said
+
+    def _echo(self, said: tuple[int, dict[str, Any]]) -> str:
+        self._said, line = said
+        return f"event: said\ndata: {json.dumps(line, ensure_ascii=False)}\n\n"
 
     def _conversation_id(self) -> int | None:
         if self._subscription is not None:

@@ -23,6 +23,8 @@ SESSIONS_PER_ADDRESS = "120/minute"
 REQUESTS_PER_ADDRESS = "3000/minute"
 MESSAGES_PER_SESSION = "30/minute"
 READS_PER_SESSION = "120/minute"
+UPLOADS_PER_SESSION = "30/hour"
+UPLOADS_PER_ADDRESS = "600/hour"
 
 
 @dataclass(frozen=True)
@@ -102,18 +104,30 @@ def limit(scope: str, who: str, rate: str) -> None:
         raise Problem(429, "too_often", {"seconds": wait}, retry_after=wait)
 
 
+def limit_address() -> None:
+    """Raises Problem 429 when too much comes from this address. A browser's question whether it may ask is free."""
+    if request.method != "OPTIONS":
+        limit("request", address(), REQUESTS_PER_ADDRESS)
+
+
 def address() -> str:
-    """Where the request comes from; a proxy on this machine is believed, any other is the address itself."""
-    peer = request.remote_addr or ""
-    forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    return forwarded if forwarded and _is_loopback(peer) else peer
+    """Where the request comes from: the nearest address in the chain of proxies that is none of our own.
+
+    Each proxy appends whom it heard (X-Forwarded-For); what stands before the first stranger, anybody can have written.
+    """
+    forwarded = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",") if part.strip()]
+    chain = [*forwarded, request.remote_addr or ""]
+    while len(chain) > 1 and _is_ours(chain[-1]):
+        chain.pop()
+    return chain[-1]
 
 
-def _is_loopback(peer: str) -> bool:
+def _is_ours(peer: str) -> bool:
     try:
-        return ip_address(peer).is_loopback
+        known = ip_address(peer)
     except ValueError:
         return False
+    return any(known in network for network in product().settings.trusted_proxies)
 
 
 def from_our_page() -> bool:
@@ -142,6 +156,8 @@ def allow_origin(response: Response) -> Response:
 
 def keep_cookie(response: Response, token: str) -> None:
     """For our own page: out of reach of scripts, not sent along by other sites' posts."""
+    # In a frame of another site only a partitioned cookie lives, and only over https; a write needs our own Origin anyway.
+    framed = bool(product().settings.webchat_origins) and request.is_secure
     response.set_cookie(
         COOKIE,
         token,
@@ -149,5 +165,6 @@ def keep_cookie(response: Response, token: str) -> None:
         path="/chat",
         secure=request.is_secure,
         httponly=True,
-        samesite="Lax",
+        samesite="None" if framed else "Lax",
+        partitioned=framed,
     )

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, current_app, jsonify, request
 from bot.channels import webchat as channel
 from bot.channels.webchat import Refused
 from bot.store import conversations
-from webhooks import visits, wire
+from webhooks import uploads, visits, wire
 from webhooks.problems import Problem, language
 from webhooks.product import product, webchat
 from webhooks.stream import Stream
@@ -27,10 +27,10 @@ _open_lock = threading.Lock()
 
 
 @blueprint.before_request
-def _limit_address() -> None:
+def _limits() -> None:
     request.max_content_length = LARGEST_BODY
-    if request.path.startswith("/chat/v1/") and request.method != "OPTIONS":
-        visits.limit("request", visits.address(), visits.REQUESTS_PER_ADDRESS)
+    if request.path.startswith("/chat/v1/"):
+        visits.limit_address()
 
 
 @blueprint.post("/v1/sessions")
@@ -50,7 +50,7 @@ def send() -> tuple[Response, int]:
     visit = visits.current()
     visits.limit("message", visit.token_hash, visits.MESSAGES_PER_SESSION)
     body = _body()
-    incoming = channel.incoming(visit.visitor, visit.language, body)
+    incoming = uploads.resolved(visit, channel.incoming(visit.visitor, visit.language, body))
     if incoming.language != visit.language:
         visits.speak(visit, incoming.language)
     accepted = product().inbox.accept(webchat(), incoming)
@@ -75,6 +75,21 @@ def history() -> Response:
     with product().database.read() as db:
         found = conversations.of_sender(db, webchat().id, visit.visitor)
         return jsonify(wire.history(db, product().texts, found, visit.language))
+
+
+@blueprint.get("/v1/transcript")
+def transcript() -> Response:
+    """Everything that the customer may see, as a text to be kept."""
+    visit = visits.current()
+    visits.limit("read", visit.token_hash, visits.READS_PER_SESSION)
+    with product().database.read() as db:
+        found = conversations.of_sender(db, webchat().id, visit.visitor)
+        if found is None:
+            raise Problem(404, "nothing_said")
+        written = wire.as_text(db, product().texts, found)
+    response = Response(written, mimetype="text/plain")
+    response.headers.set("Content-Disposition", "attachment", filename=f"tingsu-{found.id}.txt")
+    return response
 
 
 @blueprint.get("/v1/events")

@@ -88,6 +88,33 @@ def _lines(db: Connection, conversation_id: int, lines: list[Line]) -> list[dict
     return [_line(line, ids.get(line.key)) for line in lines if _visible(line)][-HISTORY:]
 
 
+def said(db: Connection, texts: Texts, found: Conversation, after: int) -> list[tuple[int, dict[str, Any]]]:
+    """(sequence, line) of what the customer has said since, on whichever page: the others show it too."""
+    rows = {f"in:{row.id}" for row in inbox.said_after(db, found.id, after)}
+    if not rows:
+        return []
+    lines = [line for line in transcript(db, texts, found.id) if line.key in rows and _visible(line)]
+    ids = _client_ids(db, found.id)
+    return [(line.sequence or 0, _line(line, ids.get(line.key))) for line in lines]
+
+
+def as_text(db: Connection, texts: Texts, found: Conversation) -> str:
+    """The whole conversation as the customer may see it, a paragraph a message."""
+    spoken = found.language
+    names = {"customer": texts.render("webchat.live.you", spoken), "bot": texts.render("webchat.page.bot", spoken)}
+    lines = [line for line in transcript(db, texts, found.id) if _visible(line)]
+    told = [texts.render("webchat.page.title", spoken)]
+    for line in lines:
+        name = (
+            texts.render("webchat.live.by_agent", spoken, name=line.author)
+            if line.side == "agent"
+            else names[line.side]
+        )
+        files = "".join(f"\n[{file.name or file.kind}]" for file in line.attachments)
+        told.append(f"{texts.time(line.at, spoken)} {name}\n{line.text}{files}")
+    return "\n\n".join(told) + "\n"
+
+
 def _client_ids(db: Connection, conversation_id: int) -> dict[str, str]:
     """Line key -> the id that the customer's client gave: how it knows its own unsent message again."""
     c = inbox.inbox.c
@@ -97,7 +124,9 @@ def _client_ids(db: Connection, conversation_id: int) -> dict[str, str]:
 
 def _visible(line: Line) -> bool:
     """The customer's own words, and what has its number in the stream: nothing held, dropped or still due."""
-    return (line.side == "customer" and bool(line.text)) or (line.side in ("bot", "agent") and line.stream is not None)
+    return (line.side == "customer" and bool(line.text or line.attachments)) or (
+        line.side in ("bot", "agent") and line.stream is not None
+    )
 
 
 def _line(line: Line, client_id: str | None) -> dict[str, Any]:
@@ -108,6 +137,7 @@ def _line(line: Line, client_id: str | None) -> dict[str, Any]:
         "side": line.side,
         "author": line.author if line.side == "agent" else "",
         "text": line.text,
+        "files": [{"number": file.id, "name": file.name or file.kind, "mime": file.mime} for file in line.attachments],
         "buttons": _buttons(line.buttons),
     }
 

@@ -48,6 +48,12 @@ def add(db: Connection, content: bytes, *, sha256: str, mime: str) -> int:
     return int(key[0])
 
 
+def type_of(db: Connection, blob_id: int) -> str | None:
+    """Its type; None when there is no such blob."""
+    found = db.scalar(select(blob.c.mime).where(blob.c.id == blob_id))
+    return None if found is None else str(found)
+
+
 def content(db: Connection, blob_id: int) -> tuple[bytes, str] | None:
     """(content, type), or None when there is no such blob."""
     head = db.execute(select(blob.c.mime).where(blob.c.id == blob_id)).first()

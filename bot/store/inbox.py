@@ -189,12 +189,13 @@ def history(db: Connection, conversation_id: int) -> list[InboxRow]:
 
 
 def add_attachments(db: Connection, inbox_id: int, conversation_id: int, files: Sequence[Mapping[str, Any]]) -> None:
+    """Files to be fetched; those with a `blob_id` are here already."""
     for values in files:
         db.execute(
             attachment.insert().values(
                 inbox_id=inbox_id,
                 conversation_id=conversation_id,
-                state="pending",
+                state="pending" if values.get("blob_id") is None else "stored",
                 reason="",
                 attempts=0,
                 **values,
@@ -205,6 +206,23 @@ def add_attachments(db: Connection, inbox_id: int, conversation_id: int, files: 
 def attachments(db: Connection, conversation_id: int) -> list[AttachmentRow]:
     rows = db.execute(select(*_FILES).where(attachment.c.conversation_id == conversation_id).order_by(attachment.c.id))
     return [AttachmentRow(**row._mapping) for row in rows]
+
+
+def stored_file(db: Connection, conversation_id: int, attachment_id: int) -> AttachmentRow | None:
+    """A file of this conversation that we have; None for any other number."""
+    files = attachments(db, conversation_id)
+    return next((file for file in files if file.id == attachment_id and file.state == "stored"), None)
+
+
+def said_after(db: Connection, conversation_id: int, sequence: int, limit: int = 50) -> list[InboxRow]:
+    """What the customer has said since that sequence number, in order."""
+    rows = db.execute(
+        select(*_COLUMNS)
+        .where(inbox.c.conversation_id == conversation_id, inbox.c.sequence > sequence)
+        .order_by(inbox.c.sequence)
+        .limit(limit)
+    )
+    return [InboxRow(**row._mapping) for row in rows]
 
 
 def pending_attachments(db: Connection, conversation_id: int) -> list[AttachmentRow]:

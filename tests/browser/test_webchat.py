@@ -3,19 +3,23 @@
 import os
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import Browser, BrowserContext, FilePayload, Page, ViewportSize, expect
 
 from bot import settings as settings_file
 from bot.build import Product, build
 from bot.dialogue import Script
 from bot.store import conversations
 from bot.store.users import User
+from tests import files
 from tests.browser.test_webchat_chromium import chromium
+from tests.running import free_port
 from tests.talking import complaint_talk
 from tests.webchat.doors import door, worker
 
@@ -23,6 +27,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 WHAT = {"zh": "家里宽带从昨晚开始一直断", "en": "My broadband keeps dropping since last night"}
 SIZES: dict[str, ViewportSize] = {"phone": {"width": 390, "height": 844}, "desk": {"width": 1280, "height": 800}}
+SHOP = free_port()  # of the other site that has the chat in a frame
 SHOTS = os.environ.get("TINGSU_SHOTS", "")  # a folder: the pictures are kept there
 
 
@@ -44,7 +49,11 @@ def agent(product: Product) -> User:
 
 @pytest.fixture(scope="module")
 def address(product: Product) -> Iterator[str]:
-    environ = {"TINGSU_HOME": str(product.settings.home), "TINGSU_SECRET_KEY": product.settings.secret_key}
+    environ = {
+        "TINGSU_HOME": str(product.settings.home),
+        "TINGSU_SECRET_KEY": product.settings.secret_key,
+        "TINGSU_WEBCHAT_ORIGINS": f"http://127.0.0.1:{SHOP}",
+    }
     with door(environ) as address, worker(product):
         yield address
 
@@ -235,7 +244,15 @@ def test_the_keyboard_alone_is_enough(visit: Callable[..., Page]) -> None:
         page.keyboard.press("Tab")
         order.append(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none", order[-1]
-    expected = ["language", "human", "log", "I want to make a complaint", "How is my complaint going?", "text", "send"]
+    expected = [
+        "language",
+        "human",
+        "log",
+        "I want to make a complaint",
+        "How is my complaint going?",
+        "attach",
+        "text",
+    ]
     assert order[: len(expected)] == expected
     page.locator("#text").focus()
     page.keyboard.type("line one")
@@ -282,7 +299,7 @@ def test_what_a_screen_reader_meets(visit: Callable[..., Page]) -> None:
     expect(page.locator(".who p")).to_contain_text("bot")
     nameless = page.evaluate(
         "[...document.querySelectorAll('button, a, textarea')].filter((e) => !e.hidden"
-        " && !(e.textContent.trim() || e.labels?.length)).length"
+        " && !(e.textContent.trim() || e.labels?.length || e.ariaLabel)).length"
     )
     assert nameless == 0
     assert page.evaluate("document.querySelectorAll('img:not([alt])').length") == 0
@@ -310,3 +327,152 @@ def test_privacy_is_explained_in_both_languages(visit: Callable[..., Page]) -> N
     page.goto(page.url.replace("/chat", "/privacy?lang=en"))
     expect(page.get_by_role("heading", level=1)).to_have_text(["Privacy", "隐私说明"])
     keep(page, "en-phone-light-6-privacy")
+
+
+def chooses(page: Page, *chosen: tuple[str, bytes]) -> None:
+    """As the file dialogue gives them."""
+    page.locator("#file").set_input_files(
+        [FilePayload(name=name, mimeType="application/octet-stream", buffer=content) for name, content in chosen]
+    )
+
+
+def test_files_are_uploaded_shown_and_sent(visit: Callable[..., Page]) -> None:
+    page = visit()
+    chooses(page, ("光猫.jpg", files.photo_with_place()), ("drawing.svg", files.SVG), ("bill.pdf", files.PDF))
+    expect(page.locator("#files li.done")).to_have_count(2)
+    expect(page.locator("#files li.refused")).to_contain_text("这类文件不能收")
+    keep(page, "zh-phone-light-7-files")
+    page.get_by_role("button", name="移除 bill.pdf").click()
+    say(page, WHAT["zh"])
+    expect(page.locator("#files li")).to_have_count(0)
+    expect(page.locator(".mine .sent-files li")).to_have_text(["光猫.jpg"])
+    expect(bots(page)).to_have_count(1)
+    page.reload()
+    with page.expect_download() as saved:
+        page.locator(".mine .sent-files a").click()
+    content = Path(saved.value.path()).read_bytes()
+    assert content.startswith(b"\xff\xd8\xff") and b"anary" not in content
+    keep(page, "zh-phone-light-8-file-sent")
+
+
+def test_a_picture_alone_is_a_message(visit: Callable[..., Page]) -> None:
+    page = visit("en")
+    chooses(page, ("screenshot.png", files.picture("PNG")))
+    expect(page.locator("#files li.done")).to_have_count(1)
+    page.locator("#send").click()
+    expect(bots(page)).to_have_count(1)
+    assert _said_by_customer(page) == [""]
+
+
+def test_nothing_is_sent_while_a_file_is_on_its_way(visit: Callable[..., Page]) -> None:
+    page = visit()
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    page.route("**/chat/v1/files", hold)
+    chooses(page, ("a.pdf", files.PDF))
+    expect(page.locator("#files li.uploading")).to_have_count(1)
+    say(page, WHAT["zh"])
+    expect(page.locator("#text")).to_have_value(WHAT["zh"])
+    expect(page.locator(".message")).to_have_count(0)
+    held[0].continue_()
+    expect(page.locator("#files li.done")).to_have_count(1)
+    page.locator("#send").click()
+    expect(bots(page)).to_have_count(1)
+
+
+def test_an_upload_that_failed_can_be_tried_again(visit: Callable[..., Page]) -> None:
+    page = visit("en")
+    page.route("**/chat/v1/files", lambda route: route.abort())
+    chooses(page, ("a.pdf", files.PDF))
+    expect(page.locator("#files li.refused")).to_contain_text("check the network")
+    page.unroute("**/chat/v1/files")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#files li.done")).to_have_count(1)
+
+
+def test_another_tab_shows_the_same_conversation_as_it_goes_on(visit: Callable[..., Page]) -> None:
+    first = visit()
+    say(first, WHAT["zh"])
+    expect(bots(first)).to_have_count(1)
+    second = first.context.new_page()
+    second.goto(first.url)
+    expect(bots(second)).to_have_count(1)
+    say(first, "13800138000")
+    expect(bots(second)).to_have_count(2)
+    expect(second.locator(".mine .bubble")).to_have_text([WHAT["zh"], "13800138000"])
+    expect(first.locator(".mine .bubble")).to_have_text([WHAT["zh"], "13800138000"])
+
+
+def test_what_came_while_looking_elsewhere_is_counted_in_the_title(
+    visit: Callable[..., Page], product: Product, agent: User
+) -> None:
+    page = visit()
+    title = page.title()
+    say(page, WHAT["zh"])
+    expect(bots(page)).to_have_count(1)
+    page.evaluate(
+        "Object.defineProperty(document, 'hidden', {value: true, configurable: true});"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    page.evaluate(
+        "fetch('/chat/v1/messages', {method: 'POST', headers: {'Content-Type': 'application/json'},"
+        " body: JSON.stringify({id: 'from-elsewhere', text: '13800138000'})})"
+    )
+    expect(page).to_have_title(f"(1) {title}")
+    page.evaluate(
+        "Object.defineProperty(document, 'hidden', {value: false, configurable: true});"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    expect(page).to_have_title(title)
+
+
+def test_the_conversation_can_be_downloaded(visit: Callable[..., Page]) -> None:
+    page = visit("en")
+    expect(page.locator("#transcript")).to_be_hidden()
+    say(page, WHAT["en"])
+    expect(bots(page)).to_have_count(1)
+    with page.expect_download() as saved:
+        page.locator("#transcript").click()
+    assert WHAT["en"] in Path(saved.value.path()).read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def other_site(address: str) -> Iterator[str]:
+    """A page of somebody else's that carries the snippet, under a policy without inline anything."""
+
+    class Site(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            page = f'<!doctype html><title>shop</title><script src="{address}/chat/embed.js" data-language="en" async></script>'
+            policy = f"default-src 'none'; script-src {address}; frame-src {address}; style-src 'none'"
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Security-Policy", policy)
+            self.end_headers()
+            self.wfile.write(page.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Silent."""
+
+    with ThreadingHTTPServer(("127.0.0.1", SHOP), Site) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{SHOP}/"
+        server.shutdown()
+
+
+def test_another_site_opens_the_chat_in_a_frame(visit: Callable[..., Page], other_site: str) -> None:
+    page = visit("en", "desk")
+    page.goto(other_site)
+    opener = page.get_by_role("button", name="Complaints and help")
+    opener.click()
+    frame = page.frame_locator("iframe")
+    frame.locator("#text").fill(WHAT["en"])
+    frame.locator("#send").click()
+    expect(frame.locator(".message.bot")).to_have_count(1)
+    keep(page, "en-desk-light-9-embedded")
+    page.get_by_role("button", name="Close").click()
+    expect(page.locator("iframe")).to_be_hidden()
+    opener.click()
+    expect(frame.locator(".message.bot")).to_have_count(1)

@@ -209,6 +209,45 @@ def test_a_proxy_on_this_machine_says_who_it_is_for(app: Flask) -> None:
             assert visits.address() == expected
 
 
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "expected"),
+    [
+        ("10.9.8.7", "203.0.113.9", "203.0.113.9"),
+        (
+            "10.9.8.7",
+            "1.1.1.1, 203.0.113.9, 10.0.0.5",
+            "203.0.113.9",
+        ),  # two proxies of ours; what is before, is hearsay
+        ("10.9.8.7", "", "10.9.8.7"),
+        ("10.9.8.7", "10.0.0.5", "10.0.0.5"),
+        ("10.9.8.7", "not an address", "not an address"),
+        ("127.0.0.1", "203.0.113.9", "127.0.0.1"),  # only what is listed is believed
+        ("203.0.113.1", "198.51.100.1", "203.0.113.1"),
+    ],
+)
+def test_only_our_own_proxies_are_believed(
+    app_with: Callable[..., Flask], peer: str, forwarded: str, expected: str
+) -> None:
+    app = app_with(TINGSU_TRUSTED_PROXIES="10.0.0.0/8")
+    headers = {"X-Forwarded-For": forwarded} if forwarded else {}
+    with app.test_request_context(headers=headers, environ_base={"REMOTE_ADDR": peer}):
+        assert visits.address() == expected
+
+
+def test_in_a_frame_of_another_site_the_cookie_is_partitioned(app_with: Callable[..., Flask]) -> None:
+    app = app_with(TINGSU_WEBCHAT_ORIGINS="https://www.operator.example")
+    for scheme, expected in (("https", ("SameSite=None", "Secure", "Partitioned")), ("http", ("SameSite=Lax",))):
+        client, here = app.test_client(use_cookies=False), f"{scheme}://localhost"
+        cookie = client.post("/chat/v1/sessions", base_url=here, headers={"Origin": here}).headers["Set-Cookie"]
+        assert all(part in cookie for part in ("HttpOnly", *expected)), scheme
+
+
+def test_the_snippet_for_other_sites_may_be_loaded_there(app: Flask) -> None:
+    answer = app.test_client().get("/chat/embed.js")
+    assert answer.mimetype in ("text/javascript", "application/javascript")
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+
+
 def test_database_away_is_503_and_nothing_is_pretended(
     visitor: Visitor, product: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,7 @@
 """A visitor of the web chat API in tests. Every answer must be one that the OpenAPI document knows."""
 
 import itertools
+import re
 from typing import Any, Self
 
 from flask.testing import FlaskClient
@@ -17,7 +18,7 @@ def spec_of(client: FlaskClient) -> dict[str, Any]:
 
 def check(spec: dict[str, Any], response: TestResponse) -> None:
     """Status code and JSON body, as the document says for this path and method."""
-    path = response.request.path.removeprefix("/chat")
+    path = re.sub(r"/\d+$", "/{number}", response.request.path.removeprefix("/chat"))
     documented = spec["paths"][path][response.request.method.lower()]["responses"]
     assert str(response.status_code) in documented, (path, response.status_code)
     answer = documented[str(response.status_code)]

@@ -2,20 +2,28 @@
 
 import { call, newId } from "./api.js";
 import { draft, onSend, write } from "./composer.js";
+import { onFiles } from "./files.js";
 import { Outgoing } from "./outgoing.js";
 import { showConnection, showState, showTyping } from "./status.js";
 import { Stream } from "./stream.js";
 import { language } from "./texts.js";
+import { came } from "./unread.js";
 import * as view from "./view.js";
 
 const KEPT = "tingsu.unsent"; // over a reload of this tab only
 const byId = (id) => document.getElementById(id);
-const elements = new Map(); // client id -> element of the visitor's own message
+const elements = new Map(); // client id -> element of the visitor's own message, whichever page it was said on
 
 const stream = new Stream({
   message: (message) => {
     showTyping(false);
     view.add(message, tapped);
+    came();
+  },
+  said: (line) => {
+    if (elements.has(line.id)) return;
+    elements.set(line.id, view.add(line));
+    byId("starters").hidden = true;
   },
   state: (now) => {
     showState(now);
@@ -31,7 +39,7 @@ const outgoing = new Outgoing({
     view.showFate(elements.get(item.id), fate, reason, item.text && (() => write(item.text)));
     if (fate === "sent") {
       if (!stream.started) stream.start(0);
-      if (item.text) showTyping(true);
+      if (item.tap === undefined) showTyping(true);
     }
   },
 });
@@ -45,9 +53,11 @@ async function begin() {
 }
 
 function say(item, shown) {
+  byId("transcript").hidden = false;
   byId("starters").hidden = true;
   view.closeChoices(item.button);
-  const message = { side: "customer", author: "", text: shown, buttons: [], at: new Date().toISOString() };
+  const at = new Date().toISOString();
+  const message = { side: "customer", author: "", text: shown, files: item.files ?? [], buttons: [], at };
   elements.set(item.id, view.add(message));
   outgoing.add(item);
 }
@@ -82,9 +92,13 @@ async function history() {
 
 function show(past) {
   view.forget();
-  for (const message of past.messages) view.add(message, tapped);
+  for (const message of past.messages) {
+    const element = view.add(message, tapped);
+    if (message.id) elements.set(message.id, element);
+  }
   view.toEnd();
   byId("starters").hidden = past.messages.length > 0;
+  byId("transcript").hidden = past.messages.length === 0;
   showState(past.state);
   stream.start(past.after);
 }
@@ -95,17 +109,18 @@ function restore(known) {
   sessionStorage.removeItem(KEPT);
   if (!kept) return;
   for (const item of kept.items) {
-    if (!known.has(item.id)) say(item, item.text ?? item.label);
+    if (!known.has(item.id)) say(item, item.label ?? item.text ?? "");
   }
   if (kept.draft) write(kept.draft);
 }
 
 window.addEventListener("pagehide", () => {
-  const items = outgoing.items.map(({ id, text, tap, label }) => ({ id, text, tap, label }));
+  const items = outgoing.items.map(({ id, text, tap, label, files }) => ({ id, text, tap, label, files }));
   if (items.length || draft()) sessionStorage.setItem(KEPT, JSON.stringify({ items, draft: draft() }));
 });
 
-onSend((text) => say({ id: newId(), text }, text));
+onSend((text, files) => say({ id: newId(), text, files }, text));
+onFiles(async () => (await outgoing.ensureSession().catch(() => 1)) === 0);
 byId("human").addEventListener("click", (event) => tapped(undefined, "human", event.target.textContent));
 byId("stop").addEventListener("click", (event) => tapped(undefined, "stop_waiting", event.target.textContent));
 byId("again").addEventListener("click", load);

@@ -1,5 +1,6 @@
 // The field that messages are written in: Enter sends, Shift+Enter breaks the line, input methods are left alone.
 
+import { ready, take } from "./files.js";
 import { say } from "./texts.js";
 
 const form = document.getElementById("composer");
@@ -12,9 +13,11 @@ export function onSend(send) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const text = field.value;
-    if (!text.trim() || [...text].length > LONGEST) return field.focus();
+    if ([...text].length > LONGEST || !ready()) return field.focus();
+    const files = take();
+    if (!text.trim() && !files.length) return field.focus();
     write("");
-    send(text);
+    send(text.trim() ? text : "", files);
   });
 }
 

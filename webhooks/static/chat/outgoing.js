@@ -4,6 +4,11 @@ import { call } from "./api.js";
 
 const LONGEST_PAUSE = 15_000; // milliseconds
 
+function bodyOf({ id, text, tap, files }) {
+  if (tap !== undefined) return { id, tap };
+  return { id, ...(text && { text }), ...(files?.length && { files }) };
+}
+
 export class Outgoing {
   /** `begin` opens a session; `told(item, fate, reason)` hears sending, unsent, sent or refused. */
   constructor({ session, begin, told }) {
@@ -44,10 +49,9 @@ export class Outgoing {
     }
   }
 
-  async send({ id, text, tap }) {
-    const item = this.items[0];
+  async send(item) {
     if (!this.session) return this.enter(item);
-    const answer = await call("POST", "messages", text === undefined ? { id, tap } : { id, text });
+    const answer = await call("POST", "messages", bodyOf(item));
     if (answer.status === 401) {
       this.session = false;
       return this.entered ? this.refusedEntry(item) : 0;
@@ -63,10 +67,19 @@ export class Outgoing {
     return 0;
   }
 
+  /** Milliseconds to wait, 0 when there is a session. Who asks while one is being opened waits for the same one. */
+  async ensureSession() {
+    if (this.session) return 0;
+    this.opening ??= this.begin().finally(() => (this.opening = null));
+    const wait = await this.opening;
+    this.session = !wait;
+    return wait;
+  }
+
   /** A session first, then the same item again. */
   async enter(item) {
-    const wait = await this.begin();
-    this.session = this.entered = !wait;
+    const wait = await this.ensureSession();
+    this.entered = !wait;
     if (wait) this.told(item, "unsent");
     return wait;
   }

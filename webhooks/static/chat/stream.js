@@ -4,9 +4,9 @@ const LONGEST_PAUSE = 15_000; // milliseconds
 const ASLEEP = 30_000; // milliseconds hidden after which an open connection is not believed any more
 
 export class Stream {
-  /** Hears message(data), state(data) and connection("connecting" | "open" | "reconnecting" | "offline"). */
-  constructor({ message, state, connection }) {
-    this.hear = { message, state, connection };
+  /** Hears message(data), said(line), state(data) and connection("connecting" | "open" | "reconnecting" | "offline"). */
+  constructor({ message, said, state, connection }) {
+    this.hear = { message, said, state, connection };
     this.after = 0;
     this.failures = 0;
     this.source = null;
@@ -33,6 +33,7 @@ export class Stream {
       this.hear.connection("open");
     });
     this.source.addEventListener("message", (event) => this.take(JSON.parse(event.data)));
+    this.source.addEventListener("said", (event) => this.hear.said(JSON.parse(event.data)));
     this.source.addEventListener("state", (event) => this.hear.state(JSON.parse(event.data)));
     this.source.addEventListener("error", () => this.lost());
   }

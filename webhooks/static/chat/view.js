@@ -57,12 +57,33 @@ export function add(message, tapped) {
   const follows = day === last.day && message.side === last.side && message.author === last.author && at - last.at < TOGETHER;
   last = { day, side: message.side, author: message.author, at };
   const element = make("div", `message ${message.side === "customer" ? "mine" : message.side}${follows ? " follows" : ""}`);
-  element.append(heading(message, at), bubble(message.text));
+  element.append(heading(message, at));
+  if (message.text) element.append(bubble(message.text));
+  if (message.files?.length) element.append(fileList(message.files));
   if (message.buttons.length) element.append(choices(message.buttons, tapped));
   messages.append(element);
   if (stick || message.side === "customer") toEnd();
   else newer.hidden = false;
   return element;
+}
+
+/** A file that the server has can be fetched back; it is always saved, never opened as a page. */
+function fileList(files) {
+  const list = make("ul", "sent-files");
+  for (const { name, number } of files) {
+    const item = make("li");
+    const label = make("bdi", "", name);
+    if (number === undefined) item.append(label);
+    else {
+      const link = make("a");
+      link.href = `/chat/v1/files/${number}`;
+      link.download = "";
+      link.append(label);
+      item.append(link);
+    }
+    list.append(item);
+  }
+  return list;
 }
 
 function choices(buttons, tapped) {
