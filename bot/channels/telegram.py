@@ -8,6 +8,7 @@ that send and poll.
 import hmac
 import json
 import mimetypes
+import os
 import threading
 import time
 from datetime import timedelta
@@ -76,6 +77,7 @@ class Telegram:
     )
 
     def __init__(self, account: Account) -> None:
+        os.environ.setdefault("PTB_TIMEDELTA", "true")  # the library warns of every duration until one says so
         self._account = account
         self._lock = threading.Lock()
         self._line: Line | None = None

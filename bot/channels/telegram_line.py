@@ -5,7 +5,6 @@ A Bot that is used from one asyncio.run() after the other fails every second tim
 
 import asyncio
 import logging
-import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
@@ -37,7 +36,6 @@ class Line:
         # httpx logs whole URLs, bot token included, and the library logs payloads that it cannot read.
         logging.getLogger("httpx").setLevel(logging.WARNING)
         logging.getLogger("telegram").setLevel(logging.CRITICAL)
-        os.environ.setdefault("PTB_TIMEDELTA", "true")  # the library warns at each RetryAfter until one says so
         self._requests = [
             HTTPXRequest(connect_timeout=connect, pool_timeout=_POOL, read_timeout=patience, write_timeout=patience)
             for _ in range(2)
