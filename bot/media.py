@@ -1,8 +1,10 @@
 """Fetches what customers attached, at once, because platforms' links expire; and refuses what is no picture."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from bot import facts, outbox
 from bot.blobs import Blobs
@@ -50,7 +52,22 @@ class Media:
             pending = store.pending_attachments(db, current.id)
         for file in pending:
             renew()
+            self._try(current, file)
+
+    def _try(self, current: Conversation, file: AttachmentRow) -> None:
+        """The attempt is counted first: a file that kills whoever fetches it is refused after ATTEMPTS of them."""
+        if file.attempts >= ATTEMPTS:
+            self._refuse(current, file, "gone")
+            return
+        self._settle(file, attempts=file.attempts + 1)
+        try:
             self._fetch(current, file)
+        except SQLAlchemyError:
+            with suppress(SQLAlchemyError):
+                self._settle(file, attempts=file.attempts)
+            raise
+        except Exception as error:  # a bug in the channel's file or in the reading of this one
+            log.exception("attachment broke", attachment=file.id, error=type(error).__name__)
 
     def _fetch(self, current: Conversation, file: AttachmentRow) -> None:
         channel = self._channels[current.account_id]
@@ -59,8 +76,6 @@ class Media:
         except DownloadFailed as failure:
             if failure.permanent or file.attempts + 1 >= ATTEMPTS:
                 self._refuse(current, file, "gone")
-                return
-            self._settle(file, attempts=file.attempts + 1)
             return
         mime = picture_type(media.content)
         if mime is None or not media.content:
@@ -82,6 +97,6 @@ class Media:
     def _refuse(self, current: Conversation, file: AttachmentRow, reason: str) -> None:
         log.info("attachment refused", attachment=file.id, reason=reason)
         with self._database.write() as db:
-            store.settle_attachment(db, file.id, state="refused", reason=reason)
+            store.settle_attachment(db, file.id, state="refused", reason=reason, stopped_at=conversations.now(db))
             fresh = conversations.lock(db, current.id)
             outbox.courtesy(db, fresh, f"photo:{file.id}", "photo", f"system.photo_refused_{reason}")

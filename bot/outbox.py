@@ -189,7 +189,7 @@ def in_flight(db: Connection, conversation_id: int) -> list[OutboxRow]:
 
 def uncertain(db: Connection, row: OutboxRow, reason: str) -> None:
     """It may have arrived: never sent again by itself. A receipt is repeated before the next message."""
-    if not store.settle(db, row.id, "sending", state="uncertain", reason=reason[:64]):
+    if not store.settle(db, row.id, "sending", state="uncertain", reason=reason[:64], stopped_at=conversations.now(db)):
         return
     facts.record(db, "outbox.uncertain", conversation_id=row.conversation_id, outbox=row.id, class_=row.class_)
     if row.topic == "receipt":

@@ -1,9 +1,16 @@
 """`python -m bot worker`: answers, sends and opens tickets, until it is told to stop."""
 
 import argparse
+import os
+from typing import TYPE_CHECKING
 
 from bot import cli
 from bot.worker import Job, Stop, run
+
+if TYPE_CHECKING:
+    from bot.build import Product
+
+HUNG = 70  # exit code: the supervisor starts another worker
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,9 +20,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     with cli.product() as product:
         stop = Stop().on_signals()
-        jobs = [Job(f"turns-{n}", "work", product.turns().work_once) for n in range(max(1, args.threads))]
-        jobs += [Job(f"send-{n}", "send", product.sender().send_once) for n in range(2)]
-        jobs.append(Job("tickets", "tickets", product.ticketing().open_once))
-        jobs.append(Job("waiting", "closing time", product.waiting().end_hopeless_waits))
-        run(jobs, product.bell, stop)
+        if not run(_jobs(product, max(1, args.threads)), product.bell, stop):
+            os._exit(HUNG)  # nothing that is tidied up would come past the thread that hangs
         return 0
+
+
+def _jobs(product: "Product", threads: int) -> list[Job]:
+    turns = [product.turns() for _ in range(threads)]
+    senders = [product.sender() for _ in range(2)]
+    ticketing = product.ticketing()
+    return [
+        *(Job(f"turns-{n}", "work", one.work_once, one.overdue) for n, one in enumerate(turns)),
+        *(Job(f"send-{n}", "send", one.send_once, one.overdue) for n, one in enumerate(senders)),
+        Job("tickets", "tickets", ticketing.open_once, ticketing.overdue),
+        Job("waiting", "closing time", product.waiting().end_hopeless_waits),
+    ]

@@ -20,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.store.schema import Id, UtcTime, metadata
+from bot.store.schema import Id, UtcTime, letter_index, metadata
 from bot.store.sql import inserted_id
 from bot.store.turns import turn
 
@@ -34,6 +34,9 @@ RECORDED = "recorded"  # no turn comes of it; `detail` has the platform's word
 UNSUPPORTED = "unsupported"  # recorded, and answered that we cannot read this kind
 REPLACED = "replaced"  # an edit took its place before its turn was fixed
 STALE_TAP = "stale_tap"  # a button of another question than the open one
+
+LETTER = "kind = 'malformed' AND discarded_at IS NULL"
+FILE_LETTER = "state = 'refused' AND reason = 'gone' AND discarded_at IS NULL"
 
 inbox = Table(
     "inbox",
@@ -54,9 +57,11 @@ inbox = Table(
     Column("turn_id", Id, ForeignKey("turn.id")),
     Column("taken_by", Id, ForeignKey("app_user.id")),
     Column("taken_at", UtcTime),
+    Column("discarded_at", UtcTime),  # a person let an unreadable one go
     UniqueConstraint("account_id", "event_key"),
     UniqueConstraint("conversation_id", "sequence"),
     Index("ix_inbox_open", "conversation_id", "disposition", "sequence"),
+    letter_index("inbox", LETTER),
 )
 
 attachment = Table(
@@ -73,6 +78,9 @@ attachment = Table(
     Column("reason", String(64), nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("blob_id", Id, ForeignKey("blob.id")),
+    Column("stopped_at", UtcTime),  # when we gave up fetching it
+    Column("discarded_at", UtcTime),  # a person let it go
+    letter_index("attachment", FILE_LETTER),
 )
 
 
