@@ -20,6 +20,7 @@ from bot.dialogue import Dialogue, Rasa
 from bot.faults import NONE, Faults
 from bot.hours import Calendar
 from bot.inbox import Inbox
+from bot.letters import Letters
 from bot.limiter import Limiter
 from bot.live import Live
 from bot.media import Media
@@ -86,6 +87,7 @@ class Product:
     complaints: Complaints
     people: Users
     live: Live
+    letters: Letters
     commands: Commands
     faults: Faults
 
@@ -155,6 +157,7 @@ def build(
         complaints=complaints,
         people=Users(database, settings, seal),
         live=Live(database, bell),
+        letters=Letters(database, bell),
         commands=Commands(complaints, calendar, within),
         faults=faults,
     )

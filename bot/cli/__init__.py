@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "poller": "read polled channels and desks",
     "talk": "talk to the bot in this terminal",
     "parse": "one utterance a line in, one JSON object a line out",
+    "letters": "dead letters and uncertain sends: list, show, replay, discard",
     "user": "logins for the console",
 }
 

@@ -158,6 +158,16 @@ def take_for_turn(db: Connection, conversation_id: int, first: int, last: int, t
     return int(done.rowcount)
 
 
+def taken_by_turn(db: Connection, turn_id: int) -> bool:
+    """Whether messages were taken with this turn."""
+    return db.scalar(select(inbox.c.id).where(inbox.c.turn_id == turn_id).limit(1)) is not None
+
+
+def give_back(db: Connection, turn_id: int) -> None:
+    """What was taken with this turn waits again."""
+    db.execute(update(inbox).where(inbox.c.turn_id == turn_id).values(disposition=OPEN, turn_id=None, taken_at=None))
+
+
 def take_for_person(db: Connection, conversation_id: int, up_to: int, user_id: int, at: datetime) -> int:
     done = db.execute(
         update(inbox)

@@ -1,5 +1,6 @@
 """Turns: the messages that are answered together, fixed before Rasa is asked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -86,6 +87,10 @@ def open_turn(db: Connection, conversation_id: int) -> TurnRow | None:
         select(*_COLUMNS).where(turn.c.conversation_id == conversation_id, turn.c.state == "open").order_by(turn.c.id)
     ).first()
     return TurnRow(**row._mapping) if row else None
+
+
+# What a dead turn is set to when it is to be answered once more.
+AFRESH: Mapping[str, Any] = {"state": "open", "starts": 0, "attempts": 0, "reason": "", "finished_at": None}
 
 
 def count_start(db: Connection, turn_id: int, by: int = 1) -> None:
