@@ -128,6 +128,7 @@ class Sender:
         conversations.change(db, leased.id, send_claims=1)
         for row in outbox.repeats_first(db, leased.id, store.waiting(db, leased.id))[:1]:
             log.error("message kills its senders", outbox=row.id)
+            store.settle(db, row.id, row.state, attempts=row.attempts + CLAIMS_ALLOWED)
             self._bury(db, row, row.state, "killed its sender")
 
     def _give_back(self, leased: Conversation) -> None:

@@ -20,12 +20,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     with cli.product() as product:
         stop = Stop().on_signals()
-        if not run(_jobs(product, max(1, args.threads)), product.bell, stop):
+        if not run(jobs_of(product, max(1, args.threads)), product.bell, stop):
             os._exit(HUNG)  # nothing that is tidied up would come past the thread that hangs
         return 0
 
 
-def _jobs(product: "Product", threads: int) -> list[Job]:
+def jobs_of(product: "Product", threads: int) -> list[Job]:
+    """What a worker process repeats, each in a thread of its own."""
     turns = [product.turns() for _ in range(threads)]
     senders = [product.sender() for _ in range(2)]
     ticketing = product.ticketing()
