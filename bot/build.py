@@ -21,6 +21,7 @@ from bot.faults import NONE, Faults
 from bot.hours import Calendar
 from bot.inbox import Inbox
 from bot.inspection import Inspection
+from bot.letters import Letters
 from bot.limiter import Limiter
 from bot.live import Live
 from bot.media import Media
@@ -91,6 +92,7 @@ class Product:
     complaints: Complaints
     people: Users
     live: Live
+    letters: Letters
     commands: Commands
     faults: Faults
 
@@ -167,6 +169,7 @@ def build(
         complaints=complaints,
         people=Users(database, settings, seal),
         live=Live(database, bell),
+        letters=Letters(database, bell),
         commands=Commands(complaints, calendar, within),
         faults=faults,
     )

@@ -147,7 +147,11 @@ class Commands:
         """
         turns.finish(db, turn.id, "dead", reason=reason)
         facts.record(db, "turn.dead", conversation_id=current.id, turn=turn.id, reason=reason)
-        self._file_unfinished(db, current, turn)
+        try:
+            with db.begin_nested():
+                self._file_unfinished(db, current, turn)
+        except Exception as error:  # what broke the turn may be the draft itself; the person is not to wait for it
+            log.exception("draft not filed", turn=turn.id, error=type(error).__name__)
         if not self._calendar.is_open(conversations.now(db)):
             inbox_store.take_for_turn(
                 db, current.id, turn.first_sequence, turn.last_sequence, turn.id, conversations.now(db)

@@ -1,8 +1,10 @@
 """Fetches what customers attached, at once, because platforms' links expire; looks into it, and refuses what is not safe."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from bot import facts, outbox
 from bot.blobs import Blobs
@@ -43,7 +45,22 @@ class Media:
             pending = store.pending_attachments(db, current.id)
         for file in pending:
             renew()
+            self._try(current, file)
+
+    def _try(self, current: Conversation, file: AttachmentRow) -> None:
+        """The attempt is counted first: a file that kills whoever fetches it is refused after ATTEMPTS of them."""
+        if file.attempts >= ATTEMPTS:
+            self._refuse(current, file, "gone")
+            return
+        self._settle(file, attempts=file.attempts + 1)
+        try:
             self._fetch(current, file)
+        except SQLAlchemyError:
+            with suppress(SQLAlchemyError):
+                self._settle(file, attempts=file.attempts)
+            raise
+        except Exception as error:  # a bug in the channel's file or in the reading of this one
+            log.exception("attachment broke", attachment=file.id, error=type(error).__name__)
 
     def _fetch(self, current: Conversation, file: AttachmentRow) -> None:
         try:
@@ -51,10 +68,10 @@ class Media:
         except Refused as refused:
             self._refuse(current, file, refused.reason)
         except DownloadFailed as failure:
-            self._later(current, file, "gone", failure.permanent)
+            self._failed(current, file, "gone", failure.permanent)
         except ScannerDown as down:
             log.warning("scanner is away", reason=str(down))
-            self._later(current, file, "unchecked", False)
+            self._failed(current, file, "unchecked", False)
         else:
             self._keep(file, content, mime)
 
@@ -68,11 +85,10 @@ class Media:
         if not self._settle(file, state="stored", blob_id=blob_id, mime=mime):
             self._blobs.delete(blob_id)
 
-    def _later(self, current: Conversation, file: AttachmentRow, reason: str, permanent: bool) -> None:
+    def _failed(self, current: Conversation, file: AttachmentRow, reason: str, permanent: bool) -> None:
+        """It stays pending, unless this was the last attempt."""
         if permanent or file.attempts + 1 >= ATTEMPTS:
             self._refuse(current, file, reason)
-        else:
-            self._settle(file, attempts=file.attempts + 1)
 
     def _settle(self, file: AttachmentRow, **values: object) -> bool:
         """False when the file is not wanted any more: its person was erased meanwhile."""
@@ -85,6 +101,6 @@ class Media:
     def _refuse(self, current: Conversation, file: AttachmentRow, reason: str) -> None:
         log.info("attachment refused", attachment=file.id, reason=reason)
         with self._database.write() as db:
-            store.settle_attachment(db, file.id, state="refused", reason=reason)
+            store.settle_attachment(db, file.id, state="refused", reason=reason, stopped_at=conversations.now(db))
             fresh = conversations.lock(db, current.id)
             outbox.courtesy(db, fresh, f"file:{file.id}", f"file {reason}", f"file.refused_{reason}")

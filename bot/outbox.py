@@ -38,6 +38,7 @@ FATE: Mapping[tuple[str, str], str] = {
 }
 
 RELEASED_BY_AGENT = "sent by agent"  # a notice that an agent let go while answering
+_WITH_THE_NEXT = "before the next"
 GIVE_UP_AFTER = timedelta(hours=24)
 _LONGEST_PAUSE = 600.0  # seconds
 
@@ -189,27 +190,46 @@ def in_flight(db: Connection, conversation_id: int) -> list[OutboxRow]:
 
 def uncertain(db: Connection, row: OutboxRow, reason: str) -> None:
     """It may have arrived: never sent again by itself. A receipt is repeated before the next message."""
-    if not store.settle(db, row.id, "sending", state="uncertain", reason=reason[:64]):
+    if not store.settle(db, row.id, "sending", state="uncertain", reason=reason[:64], stopped_at=conversations.now(db)):
         return
     facts.record(db, "outbox.uncertain", conversation_id=row.conversation_id, outbox=row.id, class_=row.class_)
     if row.topic == "receipt":
-        store.add(
-            db,
-            conversation_id=row.conversation_id,
-            class_=NOTICE,
-            key=f"{row.key}:repeat",
-            topic="receipt_repeat",
-            epoch=row.epoch,
-            text_key="receipt.repeat",
-            args={name: row.args[name] for name in ("reference", "code", "due_at")},
-            state="held",
-            reason="before the next",
-        )
+        _repeat_later(db, row)
+
+
+def _repeat_later(db: Connection, row: OutboxRow) -> None:
+    held = {"state": "held", "reason": _WITH_THE_NEXT}
+    made = store.add(
+        db,
+        conversation_id=row.conversation_id,
+        class_=NOTICE,
+        key=_repeat_key(row),
+        topic="receipt_repeat",
+        epoch=row.epoch,
+        text_key="receipt.repeat",
+        args={name: row.args[name] for name in ("reference", "code", "due_at")},
+        **held,
+    )
+    dropped = store.by_key(db, _repeat_key(row)) if made is None else None
+    if dropped is not None:  # a person had sent the receipt again, and it is in doubt again
+        store.settle(db, dropped.id, "superseded", **held)
+
+
+def _repeat_key(row: OutboxRow) -> str:
+    return f"{row.key}:repeat"
+
+
+def drop_repeat(db: Connection, outbox_id: int) -> None:
+    """An uncertain receipt needs no repeat: it is sent again itself, or known to have arrived."""
+    row = store.read(db, outbox_id)
+    repeat = store.by_key(db, _repeat_key(row)) if row is not None else None
+    if repeat is not None:
+        store.settle(db, repeat.id, "held", state="superseded", reason="newer")
 
 
 def repeats_first(db: Connection, conversation_id: int, waiting: list[OutboxRow]) -> list[OutboxRow]:
     """The waiting rows, with uncertain receipts' repeats let go and put in front."""
-    if waiting and store.release_held(db, conversation_id, "before the next"):
+    if waiting and store.release_held(db, conversation_id, _WITH_THE_NEXT):
         waiting = store.waiting(db, conversation_id)
     return sorted(waiting, key=lambda row: (row.topic != "receipt_repeat", row.id))
 

@@ -1,12 +1,15 @@
 """Sends what is due, in order per conversation, and settles each row's fate."""
 
 import random
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from bot import facts, outbox
 from bot.bell import Bell
@@ -28,6 +31,7 @@ log = structlog.get_logger()
 LEASE = SEND_DEADLINE * 3  # seconds; a live sender is always faster than this
 ROWS_PER_LEASE = 20
 _PACE = (0.1, 0.6)  # seconds before a conversation tries again that came when the platform was busy with us
+CLAIMS_ALLOWED = 5  # in a row that nobody gave back: whoever had them died over the first waiting row
 
 
 @dataclass(frozen=True)
@@ -82,29 +86,61 @@ class Sender:
         self._channels = channels
         self._limiter = limiter
         self._faults = faults
+        self._lease_ends: float | None = None  # by the monotonic clock
 
     def send_once(self) -> bool:
         """Sends for the conversation that has waited longest; False when nothing was due."""
         with self._database.write() as db:
             leased = leases.claim_sending(db, LEASE)
-            if leased is not None:
-                self._settle_orphans(db, leased)
+            if leased is not None and not self._settle_orphans(db, leased):
+                self._bury_poison(db, leased)
         if leased is None:
             return False
-        self._faults.at(Moment.SENDING_CLAIMED)
-        pause = 0.0
-        for _ in range(ROWS_PER_LEASE):
-            pause = self._pause_of(leased)
-            if pause or not self._step(leased):
-                break
-        self._give_back(leased, pause)
+        self._lease_ends = time.monotonic() + LEASE
+        try:
+            self._faults.at(Moment.SENDING_CLAIMED)
+            self._send_all(leased)
+        finally:
+            self._lease_ends = None
         self._bell.ring("live")
         return True
 
-    def _settle_orphans(self, db: Connection, leased: Conversation) -> None:
-        """Whoever was sending before us died on the way: nobody knows whether it arrived."""
-        for row in store.in_state(db, leased.id, "sending"):
+    def overdue(self) -> bool:
+        """Whether this thread still sends what another one may have taken over: it hangs."""
+        return self._lease_ends is not None and time.monotonic() > self._lease_ends
+
+    def _send_all(self, leased: Conversation) -> None:
+        """Only the database's trouble gives the lease back early: anything else counts as a death."""
+        pause = 0.0
+        try:
+            for done in range(ROWS_PER_LEASE):
+                pause = self._pause_of(leased)
+                if pause or not self._step(leased, done):
+                    break
+        except SQLAlchemyError:
+            with suppress(SQLAlchemyError):
+                self._give_back(leased)
+            raise
+        self._give_back(leased, pause)
+
+    def _settle_orphans(self, db: Connection, leased: Conversation) -> int:
+        """Whoever was sending before us died on the way: nobody knows whether it arrived. Gives how many."""
+        orphans = store.in_state(db, leased.id, "sending")
+        for row in orphans:
             outbox.uncertain(db, row, "sender died")
+        if orphans:
+            conversations.change(db, leased.id, send_claims=1)
+        return len(orphans)
+
+    def _bury_poison(self, db: Connection, leased: Conversation) -> None:
+        """A row that kills its sender before it leaves us is dead; what waits behind it goes on."""
+        if leased.send_claims <= CLAIMS_ALLOWED:
+            return
+        conversations.change(db, leased.id, send_claims=1)
+        for row in outbox.repeats_first(db, leased.id, store.waiting(db, leased.id))[:1]:
+            log.error("message kills its senders", outbox=row.id)
+            store.settle(db, row.id, row.state, attempts=row.attempts + CLAIMS_ALLOWED)
+            self._bury(db, row, row.state, "killed its sender")
 
     def _pause_of(self, leased: Conversation) -> float:
         """Seconds to wait because all workers together send as fast as the platform takes it; 0 to go on."""
@@ -113,7 +149,7 @@ class Sender:
             return 0.0
         return random.uniform(*_PACE)  # noqa: S311 - spreads those who wait
 
-    def _give_back(self, leased: Conversation, pause: float) -> None:
+    def _give_back(self, leased: Conversation, pause: float = 0.0) -> None:
         with self._database.write() as db:
             conversations.lock(db, leased.id)
             waiting = store.waiting(db, leased.id)
@@ -122,12 +158,14 @@ class Sender:
                 due = max(due, _later(conversations.now(db), pause))
             leases.release_sending(db, leased.id, leased.send_lease_token, due)
 
-    def _step(self, leased: Conversation) -> bool:
-        """Handles the first waiting row; False when there is nothing more to do now."""
+    def _step(self, leased: Conversation, done: int = 0) -> bool:
+        """Handles the first waiting row, after so many; False when there is nothing more to do now."""
+        survived = {"send_claims": 1} if done else {}
         with self._database.write() as db:
             current = conversations.lock(db, leased.id)
-            if not leases.renew_sending(db, leased.id, leased.send_lease_token, LEASE):
+            if not leases.renew_sending(db, leased.id, leased.send_lease_token, LEASE, **survived):
                 return False
+            self._lease_ends = time.monotonic() + LEASE
             rows = outbox.repeats_first(db, leased.id, store.waiting(db, leased.id))
             if not rows or rows[0].due_at > conversations.now(db):
                 return False
@@ -144,13 +182,19 @@ class Sender:
             store.settle(db, row.id, row.state, state=fate, reason=reason)
             return None
         channel = self._channels[current.account_id]
+        capabilities = channel.capabilities
         try:
             text = words(self._texts, row, current.language)
             buttons = labelled(self._texts, row, current.language)
+            pieces = [] if capabilities.pulled else split(text, capabilities.text_limit, capabilities.counted_in)
         except KeyError as missing:
             self._bury(db, row, row.state, f"no text {missing}")
             return None
-        if channel.capabilities.pulled:
+        except Exception as error:  # a text that breaks us must not stop what waits behind it
+            log.exception("message cannot be written", outbox=row.id, error=type(error).__name__)
+            self._bury(db, row, row.state, "cannot be written")
+            return None
+        if capabilities.pulled:
             self._publish(db, current, row, text)
             return None
         store.settle(
@@ -162,17 +206,8 @@ class Sender:
             sending_at=conversations.now(db),
             text=text,
         )
-        identity = people.identity_by_id(db, current.identity_id)
-        capabilities = channel.capabilities
-        return Letter(
-            row,
-            current.send_lease_token,
-            channel,
-            identity.external_id,
-            text,
-            split(text, capabilities.text_limit, capabilities.counted_in),
-            buttons,
-        )
+        recipient = people.identity_by_id(db, current.identity_id).external_id
+        return Letter(row, current.send_lease_token, channel, recipient, text, pieces, buttons)
 
     def _publish(self, db: Connection, current: Conversation, row: OutboxRow, text: str) -> None:
         """Pulled channels: the message is sent when it has its number in the stream."""
@@ -233,6 +268,7 @@ class Sender:
             current = conversations.lock(db, row.conversation_id)
             if not leases.renew_sending(db, current.id, letter.lease_token, LEASE):
                 return False  # whoever has the lease now has called this row uncertain
+            self._lease_ends = time.monotonic() + LEASE
             store.settle(db, row.id, "sending", pieces_sent=pieces)
             fate = outbox.fate(row, current)
             if fate == "sent":
@@ -252,7 +288,7 @@ class Sender:
     def _retry(self, row: OutboxRow, pieces: int, seconds: float, reason: str) -> None:
         with self._database.write() as db:
             clock = conversations.now(db)
-            if clock - row.created_at > outbox.GIVE_UP_AFTER:
+            if clock - (row.replayed_at or row.created_at) > outbox.GIVE_UP_AFTER:
                 self._bury(db, row, "sending", "gave up after 24 h")
                 return
             store.settle(
@@ -274,7 +310,7 @@ class Sender:
             self._bury(db, row, "sending", str(failure))
 
     def _bury(self, db: Connection, row: OutboxRow, expected: str, reason: str) -> None:
-        if store.settle(db, row.id, expected, state="dead", reason=reason[:64]):
+        if store.settle(db, row.id, expected, state="dead", reason=reason[:64], stopped_at=conversations.now(db)):
             facts.record(db, "outbox.dead", conversation_id=row.conversation_id, outbox=row.id, class_=row.class_)
 
     def _doubt(self, row: OutboxRow, pieces: int, reason: str) -> None:

@@ -1,9 +1,11 @@
 """Opens tickets at the desk, each exactly once in effect: our reference is searched before any second try."""
 
+import time
 from datetime import timedelta
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from bot import facts
 from bot.desk import Desk, NewTicket, Ticket
@@ -20,6 +22,7 @@ log = structlog.get_logger()
 LEASE = timedelta(seconds=60)
 SEARCH_LAG = timedelta(seconds=10)  # a desk's index may show a new ticket late
 LOOKS_BEFORE_PERSON = 5
+DEATHS_ALLOWED = 5
 
 
 class Ticketing:
@@ -29,6 +32,7 @@ class Ticketing:
         self._database = database
         self._desk = desk
         self._faults = faults
+        self._lease_ends: float | None = None  # by the monotonic clock
 
     def open_once(self) -> bool:
         """Works on the ticket that is due; False when none is."""
@@ -37,11 +41,24 @@ class Ticketing:
             row = store.due(db, clock)
             if row is None:
                 return False
-            store.change(db, row.id, lease_until=clock + LEASE, attempts=row.attempts + 1, state="opening")
+            died = row.state == "opening"  # nobody leaves it so who lives
+            if died and row.deaths + 1 >= DEATHS_ALLOWED:
+                self._stop(db, row, "dead", "killed its worker")
+                return True
+            attempts, deaths = row.attempts + 1, row.deaths + died
+            store.change(db, row.id, lease_until=clock + LEASE, attempts=attempts, deaths=deaths, state="opening")
             filed = complaints.read(db, row.complaint_id)
-        self._faults.at(Moment.TICKET_CLAIMED)
-        self._attempt(row, filed)
+        self._lease_ends = time.monotonic() + LEASE.total_seconds()
+        try:
+            self._faults.at(Moment.TICKET_CLAIMED)
+            self._attempt(row, filed)
+        finally:
+            self._lease_ends = None
         return True
+
+    def overdue(self) -> bool:
+        """Whether this thread still opens what another one may have taken over: it hangs."""
+        return self._lease_ends is not None and time.monotonic() > self._lease_ends
 
     def _attempt(self, row: TicketRow, filed: Complaint) -> None:
         try:
@@ -64,12 +81,17 @@ class Ticketing:
             self._later(row, "uncertain", str(doubt), SEARCH_LAG)
         except DeskRefused as refusal:
             self._refused(row, str(refusal))
+        except SQLAlchemyError:
+            raise
+        except Exception as surprise:  # the desk's file has a bug; the ticket may be there all the same
+            log.exception("desk broke", complaint=row.complaint_id, error=type(surprise).__name__)
+            self._later(row, "uncertain", type(surprise).__name__, SEARCH_LAG)
 
     def _later(self, row: TicketRow, state: str, reason: str, pause: timedelta) -> None:
         with self._database.write() as db:
             due = conversations.now(db) + pause
             kept = "wanted" if state == "opening" else state
-            store.change(db, row.id, state=kept, reason=reason[:64], due_at=due, lease_until=None)
+            store.change(db, row.id, state=kept, reason=reason[:64], due_at=due, lease_until=None, deaths=0)
 
     def _opened(self, row: TicketRow, ticket: Ticket) -> None:
         with self._database.write() as db:
@@ -77,19 +99,19 @@ class Ticketing:
             facts.record(db, "ticket.opened", complaint_id=row.complaint_id, desk=row.desk)
 
     def _for_a_person(self, row: TicketRow) -> None:
-        self._stop(row, "uncertain", "not found after it may have been opened", "ticket.uncertain")
+        with self._database.write() as db:
+            self._stop(db, row, "uncertain", "not found after it may have been opened")
 
     def _refused(self, row: TicketRow, reason: str) -> None:
         log.error("desk refused a ticket", complaint=row.complaint_id)
-        self._stop(row, "refused", reason, "ticket.refused")
-
-    def _stop(self, row: TicketRow, state: str, reason: str, fact: str) -> None:
         with self._database.write() as db:
-            store.change(db, row.id, state=state, reason=reason[:64], due_at=None, lease_until=None)
-            self._tell(db, row, fact)
+            self._stop(db, row, "refused", reason)
 
-    def _tell(self, db: Connection, row: TicketRow, fact: str) -> None:
-        facts.record(db, fact, complaint_id=row.complaint_id, desk=row.desk)
+    def _stop(self, db: Connection, row: TicketRow, state: str, reason: str) -> None:
+        """Left to a person: refused, uncertain or dead."""
+        clock = conversations.now(db)
+        store.change(db, row.id, state=state, reason=reason[:64], due_at=None, lease_until=None, stopped_at=clock)
+        facts.record(db, f"ticket.{state}", complaint_id=row.complaint_id, desk=row.desk)
 
 
 def _new_ticket(filed: Complaint) -> NewTicket:

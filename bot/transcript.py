@@ -29,6 +29,7 @@ class Line:
     sequence: int | None
     stream: int | None
     attachments: tuple[AttachmentRow, ...] = ()
+    stopped: bool = False  # dead or uncertain, and nobody has decided about it yet
 
 
 def transcript(
@@ -109,7 +110,20 @@ def _outgoing(db: Connection, texts: Texts, current: Conversation, row: OutboxRo
         reason=row.reason,
         sequence=None,
         stream=row.stream,
+        stopped=row.state in ("dead", "uncertain") and row.discarded_at is None,
     )
+
+
+def said_of(db: Connection, texts: Texts, outbox_id: int) -> str:
+    """What one outgoing message says, for people at work: without a receipt's code."""
+    row = outbox.read(db, outbox_id)
+    current = conversations.read(db, row.conversation_id) if row else None
+    if row is None or current is None:
+        return ""
+    try:
+        return words(texts, _without_code(row), current.language)
+    except KeyError:
+        return row.text_key
 
 
 def buttons_live(current: Conversation, row: OutboxRow) -> bool:

@@ -1,8 +1,11 @@
 """The loop: claim a conversation, make a turn, carry out its commands, send; and open tickets."""
 
+import faulthandler
 import signal
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,7 +18,7 @@ from bot import outbox
 from bot.bell import Bell
 from bot.commands import Commands, answer_to_media
 from bot.dialogue import Dialogue, Question, Said
-from bot.errors import DialogueDown, LeaseLost, TurnFailed
+from bot.errors import DialogueDown, LeaseLost, TingsuError, TurnFailed
 from bot.faults import Faults, Moment
 from bot.hours import Calendar
 from bot.media import Media
@@ -30,8 +33,10 @@ log = structlog.get_logger()
 
 TURNS_PER_LEASE = 5
 FAILURES_ALLOWED = 3
+STARTS_ALLOWED = 5  # of one turn: a worker that died over it has counted before it began
 PATIENCE_BEFORE_EXCUSE = timedelta(seconds=5)
 TICK = 1.0  # seconds between looks when nobody rings
+FROZEN = 60.0  # seconds; longer than any call into C that comes back
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Turns:
         self._calendar = calendar
         self._limits = limits
         self._faults = faults
+        self._lease_ends: float | None = None  # by the monotonic clock
 
     def work_once(self) -> bool:
         """Answers the conversation that has waited longest; False when nobody waits."""
@@ -72,6 +78,7 @@ class Turns:
             leased = leases.claim_work(db, self._limits.lease)
         if leased is None:
             return False
+        self._lease_ends = time.monotonic() + self._limits.lease
         self._faults.at(Moment.WORK_CLAIMED)
         pause: timedelta | None = None
         try:
@@ -81,8 +88,13 @@ class Turns:
             log.warning("lease lost", conversation=leased.id)
             return True
         finally:
+            self._lease_ends = None
             self._give_back(leased, pause)
         return True
+
+    def overdue(self) -> bool:
+        """Whether this thread still works on what another one may have taken over: it hangs."""
+        return self._lease_ends is not None and time.monotonic() > self._lease_ends
 
     def _give_back(self, leased: Conversation, pause: timedelta | None) -> None:
         with self._database.write() as db:
@@ -122,8 +134,11 @@ class Turns:
             self._commit(leased, turn, said)
             self._faults.at(Moment.TURN_AFTER_COMMIT)
         except (OperationalError, InterfaceError, PoolTimeout):
+            self._take_back_start(turn)
             raise
-        except (KeyError, TypeError, ValueError, SQLAlchemyError) as error:
+        except TingsuError:
+            raise
+        except Exception as error:
             log.exception("turn broke", turn=turn.id, error=type(error).__name__)
             raise TurnFailed(type(error).__name__) from None
 
@@ -137,7 +152,19 @@ class Turns:
             if current.state != "bot":
                 return None
             turn = turn or fix_next(db, current)
-        return None if turn is None else (current, turn)
+            if turn is None:
+                return None
+            if turn.starts >= STARTS_ALLOWED:
+                log.error("turn kills its workers", turn=turn.id, starts=turn.starts)
+                self._commands.give_up(db, current, turn, "killed its worker")
+                return None
+            turns.count_start(db, turn.id)
+        return current, turn
+
+    def _take_back_start(self, turn: TurnRow) -> None:
+        """The database's trouble is not the turn's; while it lasts, this cannot be written either."""
+        with suppress(SQLAlchemyError), self._database.write() as db:
+            turns.count_start(db, turn.id, -1)
 
     def _renew(self, leased: Conversation) -> None:
         with self._database.write() as db:
@@ -148,6 +175,7 @@ class Turns:
         current = conversations.lock(db, leased.id)
         if not leases.renew_work(db, leased.id, leased.lease_token, self._limits.lease):
             raise LeaseLost(str(leased.id))
+        self._lease_ends = time.monotonic() + self._limits.lease
         return current
 
     def _ask(self, current: Conversation, turn: TurnRow) -> Said:
@@ -191,6 +219,7 @@ class Turns:
             current = self._locked(db, leased)
             if current.epoch != turn.epoch:
                 return None
+            turns.count_start(db, turn.id, -1)  # nobody looked at it
             waited = conversations.now(db) - turn.created_at
             if waited > timedelta(seconds=self._limits.rasa_patience):
                 self._commands.give_up(db, current, turn, f"no dialogue: {reason}"[:64])
@@ -263,17 +292,32 @@ class Job:
     name: str
     topic: str
     once: Callable[[], bool]
+    overdue: Callable[[], bool] = lambda: False  # whether it hangs: its lease is over and it has not come back
 
 
-def run(jobs: list[Job], bell: Bell, stop: Stop) -> None:
-    """Runs each job in its own thread until `stop`; returns when all have finished their last round."""
+def run(jobs: list[Job], bell: Bell, stop: Stop) -> bool:
+    """Runs each job in its own thread until `stop`; returns when all have finished their last round.
+
+    False when one hangs: the others have finished, and the process must be ended, since a thread cannot be. A process
+    in which no Python runs any more (a regular expression that never ends) ends itself after FROZEN seconds.
+    """
     threads = [
-        threading.Thread(target=keep_doing, args=(job.name, job.once, bell, job.topic, stop), name=job.name)
+        threading.Thread(
+            target=keep_doing, args=(job.name, job.once, bell, job.topic, stop), name=job.name, daemon=True
+        )
         for job in jobs
     ]
     for thread in threads:
         thread.start()
+    hung: set[str] = set()
     while not stop.wait(TICK):
-        pass
+        faulthandler.dump_traceback_later(FROZEN, exit=True)
+        hung = {job.name for job in jobs if job.overdue()}
+        if hung:
+            log.critical("worker hangs", threads=sorted(hung))
+            stop.now()
+    faulthandler.cancel_dump_traceback_later()
     for thread in threads:
-        thread.join()
+        if thread.name not in hung:
+            thread.join()
+    return not hung

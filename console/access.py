@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, abort, g, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from bot.conversation import LEADING
 from bot.store.users import Session, User
 from bot.users import ROLES
 from console.page import product
@@ -38,11 +39,17 @@ ACCESS: Mapping[str, frozenset[str]] = {
     "chat.release": STAFF,
     "chat.close": STAFF,
     "chat.held": STAFF,
+    "chat.again": STAFF,  # who leads, or has the conversation: the view looks
+    "chat.leave": STAFF,
     "complaints.state": STAFF,
+    "letters.page": LEADING,
+    "letters.live": LEADING,
+    "letters.replay": LEADING,
+    "letters.discard": LEADING,
 }
 
 # Requests that pages make by themselves: they keep no one logged in.
-BACKGROUND = frozenset({"queue.live", "queue.numbers", "chat.live", "stream.events"})
+BACKGROUND = frozenset({"queue.live", "queue.numbers", "chat.live", "letters.live", "stream.events"})
 
 NONCE_COOKIE = "tingsu_login"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from flask import Blueprint, Response, abort, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
+from bot.conversation import LEADING
 from bot.desk import TicketState
 from bot.errors import Newer, NotYours
+from bot.letters import Outcome
 from bot.outbox import agent_key
 from bot.required import missing
-from bot.store import outbox
+from bot.store import conversations, outbox
 from console import access
 from console.page import name_of, owner_of, product
 from console.queue import counts
@@ -24,7 +26,18 @@ LONGEST_REPLY = 4_000  # characters; no channel shows more in one go
 _CLIENT_ID = re.compile(r"^[A-Za-z0-9-]{8,64}$")
 # What may be announced after a redirect.
 _DONE = frozenset(
-    {"claimed", "claimed_uncertain", "sent", "sent_before", "released", "closed", "held_sent", "state.done"}
+    {
+        "claimed",
+        "claimed_uncertain",
+        "sent",
+        "sent_before",
+        "released",
+        "closed",
+        "held_sent",
+        "state.done",
+        "letter.replayed",
+        "letter.discarded",
+    }
 )
 
 
@@ -141,6 +154,40 @@ def held(conversation_id: int) -> AnyResponse:
     except LookupError:
         abort(404)
     return answer(conversation_id, Banner("held_sent", good=True, args={"n": count}))
+
+
+@routes.post("/again")
+def again(conversation_id: int) -> AnyResponse:
+    """A message that did not arrive, or perhaps not, is sent once more."""
+    row_id = _stopped(conversation_id)
+    outcome = product().letters.replay("message", row_id, access.user())
+    return _decided(conversation_id, outcome)
+
+
+@routes.post("/leave")
+def leave(conversation_id: int) -> AnyResponse:
+    """It stays as it is: whoever has the conversation has seen to it."""
+    row_id = _stopped(conversation_id)
+    outcome = product().letters.discard("message", row_id, "handled", access.user())
+    return _decided(conversation_id, outcome)
+
+
+def _stopped(conversation_id: int) -> int:
+    """The message that the form names; only who has the conversation, or leads, decides about it."""
+    row_id, user = _number("message"), access.user()
+    with product().database.read() as db:
+        found = conversations.read(db, conversation_id)
+        row = outbox.read(db, row_id) if row_id else None
+    if found is None or row is None or row.conversation_id != conversation_id:
+        abort(404)
+    if user.role not in LEADING and not (found.state == "agent" and found.owner_id == user.id):
+        abort(403)
+    return row.id
+
+
+def _decided(conversation_id: int, outcome: Outcome) -> AnyResponse:
+    good = outcome in (Outcome.REPLAYED, Outcome.DISCARDED)
+    return answer(conversation_id, Banner(f"letter.{outcome.value}", good=good), 200 if good else 409)
 
 
 def answer(

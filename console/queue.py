@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from flask import Blueprint, render_template
 from sqlalchemy import Connection, func, select
 
-from bot.store import complaints, conversations, facts
+from bot.conversation import LEADING
+from bot.store import complaints, conversations, facts, letters
 from bot.store.complaints import Promise
 from bot.store.conversations import conversation
+from bot.store.letters import Which
 from bot.store.users import User
 from console import access
 from console.page import product
@@ -46,12 +48,13 @@ def numbers() -> str:
 
 
 def counts(db: Connection, user: User) -> dict[str, int]:
-    """How many wait and how many are mine: the two numbers in every page's header."""
+    """How many wait and how many are mine, and for who leads what stopped: the numbers in every page's header."""
     c = conversation.c
     found = select(func.count()).select_from(conversation)
     return {
         "waiting": int(db.scalar(found.where(c.state == "queued")) or 0),
         "mine": int(db.scalar(found.where(c.state == "agent", c.owner_id == user.id)) or 0),
+        "letters": sum(letters.counts(db, Which()).values()) if user.role in LEADING else 0,
     }
 
 

@@ -47,6 +47,7 @@ class Chat:
     held: int
     mine: bool
     takeable: bool
+    decides: bool  # about messages that did not arrive
     fact: int
 
     @property
@@ -88,6 +89,7 @@ def read(db: Connection, conversation_id: int, user: User) -> Chat | None:
         held=len([held for held in outbox.in_state(db, conversation_id, "held") if held.reason == "agent"]),
         mine=mine,
         takeable=not mine and (found.state != "agent" or user.role in LEADING),
+        decides=mine or user.role in LEADING,
         fact=fact,
     )
 

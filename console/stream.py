@@ -18,6 +18,8 @@ _TOGETHER = 0.15  # seconds: what is committed in that time is one nudge
 
 # What changes a list: who waits, who answers, who has written, what is filed or promised.
 _LISTED = ("conversation.", "message.", "complaint.", "promise.", "turn.")
+# What stops, and what a person does about it: the number in the header.
+_STOPPED = ("outbox.dead", "outbox.uncertain", "ticket.", "attachment.", "letter.")
 
 
 @routes.get("/stream")
@@ -72,7 +74,7 @@ def _gather(subscription: Subscription, conversation_id: int) -> tuple[list[str]
 
 
 def _names(fact: Fact, conversation_id: int) -> set[str]:
-    listed = {"inbox"} if fact.kind.startswith(_LISTED) else set()
+    listed = {"inbox"} if fact.kind.startswith(_LISTED + _STOPPED) else set()
     here = conversation_id and fact.conversation_id == conversation_id
     return listed | {"chat"} if here else listed
 

@@ -1,10 +1,12 @@
-"""The commands' refusals: one clear sentence, exit code 1, no traceback."""
+"""The commands: each in its file, and refusals in one clear sentence, exit code 1, no traceback."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from bot import logs
+from bot import cli, logs
 from bot.__main__ import main
 
 
@@ -13,6 +15,29 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TINGSU_HOME", str(tmp_path))
     monkeypatch.setattr(logs, "configure", lambda level: None)  # this test's stderr ends with it
     return tmp_path
+
+
+def test_every_command_has_its_file() -> None:
+    assert {file.stem for file in Path(cli.__file__).parent.glob("*.py")} - {"__init__"} == cli.COMMANDS.keys()
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_has_its_help(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    with pytest.raises(SystemExit) as left:
+        main([command, "--help"])
+    assert left.value.code == 0 and f"python -m bot {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("given", [[], ["nonsense"], ["user", "add", "lin"]])
+def test_wrong_use_is_exit_code_2(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(given)
+    assert left.value.code == 2 and "usage:" in capsys.readouterr().err
+
+
+def test_parse_loads_no_database() -> None:
+    look = "import sys, bot.__main__ as m; m._parser('parse'); sys.exit('sqlalchemy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", look], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("command", ["worker", "poller", "talk"])

@@ -50,6 +50,9 @@ conversation = Table(
     Column("send_at", UtcTime),  # when something in the outbox is due
     Column("send_lease_until", UtcTime),
     Column("send_lease_token", Integer, nullable=False),
+    Column(
+        "send_claims", Integer, nullable=False, default=0
+    ),  # leases on sending since the last one that was given back
     Column("created_at", UtcTime, nullable=False),
     CheckConstraint("state IN ('bot', 'queued', 'agent', 'closed')", name="state"),
     CheckConstraint("(state = 'agent') = (owner_id IS NOT NULL)", name="owner"),
@@ -95,6 +98,7 @@ class Conversation:
     lease_token: int
     send_at: datetime | None
     send_lease_token: int
+    send_claims: int
     created_at: datetime
 
 

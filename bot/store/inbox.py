@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.store.schema import Id, UtcTime, metadata
+from bot.store.schema import Id, UtcTime, letter_index, metadata
 from bot.store.sql import inserted_id
 from bot.store.turns import turn
 
@@ -37,6 +37,9 @@ UNSUPPORTED = "unsupported"  # recorded, and answered that we cannot read this k
 REPLACED = "replaced"  # an edit took its place before its turn was fixed
 ERASED = "erased"  # its words were erased before anybody answered
 STALE_TAP = "stale_tap"  # a button of another question than the open one
+
+LETTER = "kind = 'malformed' AND discarded_at IS NULL"
+FILE_LETTER = "state = 'refused' AND reason = 'gone' AND discarded_at IS NULL"
 
 inbox = Table(
     "inbox",
@@ -57,9 +60,11 @@ inbox = Table(
     Column("turn_id", Id, ForeignKey("turn.id")),
     Column("taken_by", Id, ForeignKey("app_user.id")),
     Column("taken_at", UtcTime),
+    Column("discarded_at", UtcTime),  # a person let an unreadable one go
     UniqueConstraint("account_id", "event_key"),
     UniqueConstraint("conversation_id", "sequence"),
     Index("ix_inbox_open", "conversation_id", "disposition", "sequence"),
+    letter_index("inbox", LETTER),
 )
 
 attachment = Table(
@@ -76,6 +81,9 @@ attachment = Table(
     Column("reason", String(64), nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("blob_id", Id, ForeignKey("blob.id")),
+    Column("stopped_at", UtcTime),  # when we gave up fetching it
+    Column("discarded_at", UtcTime),  # a person let it go
+    letter_index("attachment", FILE_LETTER),
 )
 
 
@@ -151,6 +159,16 @@ def take_for_turn(db: Connection, conversation_id: int, first: int, last: int, t
         .values(disposition=BY_TURN, turn_id=turn_id, taken_at=at)
     )
     return int(done.rowcount)
+
+
+def taken_by_turn(db: Connection, turn_id: int) -> bool:
+    """Whether messages were taken with this turn."""
+    return db.scalar(select(inbox.c.id).where(inbox.c.turn_id == turn_id).limit(1)) is not None
+
+
+def give_back(db: Connection, turn_id: int) -> None:
+    """What was taken with this turn waits again."""
+    db.execute(update(inbox).where(inbox.c.turn_id == turn_id).values(disposition=OPEN, turn_id=None, taken_at=None))
 
 
 def take_for_person(db: Connection, conversation_id: int, up_to: int, user_id: int, at: datetime) -> int:

@@ -1,6 +1,7 @@
 """Who works on which conversation now: leases by the database's clock, with a token that only grows."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection, or_, select, update
 
@@ -40,11 +41,12 @@ def claim_work(db: Connection, seconds: float) -> Conversation | None:
 
 
 def claim_sending(db: Connection, seconds: float) -> Conversation | None:
-    """Leases the conversation whose outgoing messages have waited longest."""
-    return _claim(db, seconds, "send_at", "send_lease_until", "send_lease_token")
+    """Leases the conversation whose outgoing messages have waited longest, and counts that it was claimed once more."""
+    once_more = conversation.c.send_claims + 1
+    return _claim(db, seconds, "send_at", "send_lease_until", "send_lease_token", send_claims=once_more)
 
 
-def _claim(db: Connection, seconds: float, due: str, until: str, token: str) -> Conversation | None:
+def _claim(db: Connection, seconds: float, due: str, until: str, token: str, **more: Any) -> Conversation | None:
     c = conversation.c
     clock = now(db)
     row = db.execute(
@@ -59,7 +61,7 @@ def _claim(db: Connection, seconds: float, due: str, until: str, token: str) -> 
     if row is None:
         return None
     found = row_of(row)
-    change(db, found.id, **{until: clock + timedelta(seconds=seconds), token: c[token] + 1})
+    change(db, found.id, **{until: clock + timedelta(seconds=seconds), token: c[token] + 1, **more})
     return lock(db, found.id)
 
 
@@ -69,15 +71,15 @@ def release_work(db: Connection, conversation_id: int, token: int, due: datetime
 
 
 def release_sending(db: Connection, conversation_id: int, token: int, due: datetime | None) -> bool:
-    return _release(db, conversation_id, token, due, "send_at", "send_lease_until", "send_lease_token")
+    return _release(db, conversation_id, token, due, "send_at", "send_lease_until", "send_lease_token", send_claims=0)
 
 
 def _release(
-    db: Connection, conversation_id: int, token: int, due: datetime | None, at: str, until: str, held: str
+    db: Connection, conversation_id: int, token: int, due: datetime | None, at: str, until: str, held: str, **more: Any
 ) -> bool:
     c = conversation.c
     done = db.execute(
-        update(conversation).where(c.id == conversation_id, c[held] == token).values({c[until]: None, c[at]: due})
+        update(conversation).where(c.id == conversation_id, c[held] == token).values({until: None, at: due, **more})
     )
     return done.rowcount == 1
 
@@ -87,17 +89,19 @@ def renew_work(db: Connection, conversation_id: int, token: int, seconds: float)
     return _renew(db, conversation_id, token, seconds, "lease_until", "lease_token")
 
 
-def renew_sending(db: Connection, conversation_id: int, token: int, seconds: float) -> bool:
+def renew_sending(db: Connection, conversation_id: int, token: int, seconds: float, **more: Any) -> bool:
     """Prolongs the lease on a conversation's sending; False when it ran out or someone else has it."""
-    return _renew(db, conversation_id, token, seconds, "send_lease_until", "send_lease_token")
+    return _renew(db, conversation_id, token, seconds, "send_lease_until", "send_lease_token", **more)
 
 
-def _renew(db: Connection, conversation_id: int, token: int, seconds: float, until: str, held: str) -> bool:
+def _renew(
+    db: Connection, conversation_id: int, token: int, seconds: float, until: str, held: str, **more: Any
+) -> bool:
     c = conversation.c
     clock = now(db)
     done = db.execute(
         update(conversation)
         .where(c.id == conversation_id, c[held] == token, c[until] > clock)
-        .values({c[until]: clock + timedelta(seconds=seconds)})
+        .values({until: clock + timedelta(seconds=seconds), **more})
     )
     return done.rowcount == 1

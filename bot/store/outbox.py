@@ -20,10 +20,12 @@ from sqlalchemy import (
     update,
 )
 
-from bot.store.schema import Id, UtcTime, db_now, metadata
+from bot.store.schema import Id, UtcTime, db_now, letter_index, metadata
 from bot.store.sql import inserted_id
 
 WAITING = ("pending", "retry", "sending")
+
+LETTER = "state IN ('dead', 'uncertain') AND discarded_at IS NULL"
 
 outbox = Table(
     "outbox",
@@ -50,11 +52,15 @@ outbox = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("sending_at", UtcTime),
     Column("sent_at", UtcTime),
+    Column("stopped_at", UtcTime),  # when it became dead or uncertain
+    Column("replayed_at", UtcTime),  # when a person wanted it sent again: the time to give up counts from there
+    Column("discarded_at", UtcTime),  # a person let it go, dead or uncertain as it is
     Column("stream", Integer),  # number in the conversation's stream, for pulled channels
     Column("platform_id", String(128), nullable=False),
     UniqueConstraint("key", "part"),
     UniqueConstraint("conversation_id", "stream"),
     Index("ix_outbox_due", "conversation_id", "state", "id"),
+    letter_index("outbox", LETTER),
 )
 
 
@@ -85,6 +91,8 @@ class OutboxRow:
     sending_at: datetime | None
     sent_at: datetime | None
     stream: int | None
+    replayed_at: datetime | None
+    discarded_at: datetime | None
 
 
 _COLUMNS = [outbox.c[name] for name in OutboxRow.__dataclass_fields__]

@@ -20,10 +20,13 @@ from sqlalchemy import (
     update,
 )
 
-from bot.store.schema import Id, UtcTime, db_now, metadata
+from bot.store.schema import Id, UtcTime, db_now, letter_index, metadata
 from bot.store.sql import inserted_id, locked
 
-# One per complaint. state: wanted, opening, open, uncertain, refused.
+LETTER = "state IN ('dead', 'uncertain', 'refused') AND due_at IS NULL AND discarded_at IS NULL"
+CHANGE_LETTER = "reason <> '' AND discarded_at IS NULL"
+
+# One per complaint. state: wanted, opening, open, uncertain, refused, dead.
 ticket = Table(
     "ticket",
     metadata,
@@ -37,7 +40,11 @@ ticket = Table(
     Column("due_at", UtcTime),  # when to try next; null: nothing to do
     Column("lease_until", UtcTime),
     Column("created_at", UtcTime, nullable=False),
+    Column("deaths", Integer, nullable=False, default=0),  # of processes that were opening it
+    Column("stopped_at", UtcTime),  # when it was left to a person
+    Column("discarded_at", UtcTime),  # a person let it go
     Index("ix_ticket_due", "due_at"),
+    letter_index("ticket", LETTER),
 )
 
 # Desk changes that were taken over, once each.
@@ -48,7 +55,11 @@ desk_change = Table(
     Column("desk", String(32), nullable=False),
     Column("change_id", String(128), nullable=False),
     Column("taken_at", UtcTime, nullable=False),
+    Column("reference", String(16), nullable=False, default=""),
+    Column("reason", String(64), nullable=False, default=""),  # why it could not be taken over
+    Column("discarded_at", UtcTime),  # a person let it go
     Index("uq_desk_change", "desk", "change_id", unique=True),
+    letter_index("desk_change", CHANGE_LETTER),
 )
 
 local_ticket = Table(
@@ -88,6 +99,7 @@ class TicketRow:
     state: str
     reason: str
     attempts: int
+    deaths: int
 
 
 _COLUMNS = [ticket.c[name] for name in TicketRow.__dataclass_fields__]

@@ -1,5 +1,6 @@
 """Turns: the messages that are answered together, fixed before Rasa is asked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +19,9 @@ from sqlalchemy import (
     update,
 )
 
-from bot.store.schema import Id, UtcTime, db_now, metadata
+from bot.store.schema import Id, UtcTime, db_now, letter_index, metadata
+
+LETTER = "state = 'dead' AND discarded_at IS NULL"
 
 turn = Table(
     "turn",
@@ -36,10 +39,13 @@ turn = Table(
     Column("created_at", UtcTime, nullable=False),
     Column("state", String(16), nullable=False),  # open, done, stale, dead
     Column("attempts", Integer, nullable=False),  # answers of Rasa that were no result
+    Column("starts", Integer, nullable=False, default=0),  # counted before the work: a worker's death counts, too
     Column("reason", String(64), nullable=False),
     Column("intent", String(64), nullable=False),
     Column("finished_at", UtcTime),
+    Column("discarded_at", UtcTime),  # a person let a dead one go
     UniqueConstraint("conversation_id", "epoch", "first_sequence"),
+    letter_index("turn", LETTER),
 )
 
 
@@ -60,6 +66,7 @@ class TurnRow:
     created_at: datetime
     state: str
     attempts: int
+    starts: int
 
 
 _COLUMNS = [turn.c[name] for name in TurnRow.__dataclass_fields__]
@@ -80,6 +87,15 @@ def open_turn(db: Connection, conversation_id: int) -> TurnRow | None:
         select(*_COLUMNS).where(turn.c.conversation_id == conversation_id, turn.c.state == "open").order_by(turn.c.id)
     ).first()
     return TurnRow(**row._mapping) if row else None
+
+
+# What a dead turn is set to when it is to be answered once more.
+AFRESH: Mapping[str, Any] = {"state": "open", "starts": 0, "attempts": 0, "reason": "", "finished_at": None}
+
+
+def count_start(db: Connection, turn_id: int, by: int = 1) -> None:
+    """Counts that somebody begins with it; -1 takes it back when it was not the turn that failed."""
+    db.execute(update(turn).where(turn.c.id == turn_id).values(starts=turn.c.starts + by))
 
 
 def count_failure(db: Connection, turn_id: int) -> int:
