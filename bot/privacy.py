@@ -120,6 +120,12 @@ class Privacy:
         if found is not None:
             pack.writestr(f"files/{blob_id}{_ENDINGS.get(found[1], '.bin')}", found[0])
 
+    def held(self, identities: Sequence[int]) -> Mapping[str, int]:
+        """Table -> rows that an erasure would touch. Raises HeldByComplaint as it would."""
+        with self._database.read() as db:
+            self._refuse_held(db, identities)
+            return {name: len(rows) for name, rows in self._everything(db, identities)}
+
     def erase(self, identities: Sequence[int], reason: str) -> Erased:
         """Erases everything personal of these identities, in one commit; facts and counts stay.
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import LargeBinary, select, update
 
+from bot import logs
+from bot.__main__ import main
 from bot.build import Product
 from bot.channel import Account, Capabilities, Media
 from bot.complaint import desk_source
@@ -419,3 +421,36 @@ def test_a_web_chat_session_ends_with_its_person(story: Story) -> None:
         assert webchat.visitor_of(db, "hash") is None
         assert db.scalar(select(conversation.c.state).order_by(conversation.c.id.desc()).limit(1)) == "closed"
         assert tickets.of_complaint(db, 99_999) is None
+
+
+@pytest.fixture
+def command(environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test's own settings for `python -m bot`."""
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(logs, "configure", lambda level: None)
+
+
+def test_the_commands_export_and_erase(
+    story: Story, command: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    who, to = story.reference("ann"), str(tmp_path / "ann.zip")
+    assert main(["export", who, "--to", to]) == 0
+    assert f"identity:{story.identity('ann')}: " in capsys.readouterr().out
+    assert main(["export", who, "--to", to]) == 1, "a copy is never overwritten"
+    assert "cannot be written" in capsys.readouterr().err
+    assert main(["erase", who]) == 0 and "--yes" in capsys.readouterr().out
+    assert canary("ann", "what") in story.everything(), "only said so far"
+    assert main(["erase", who, "--yes"]) == 0
+    assert "canary-ann" not in story.everything()
+    assert main(["erase", "screen/main:ann-id", "--yes"]) == 1
+    assert "Nobody is known" in capsys.readouterr().err
+
+
+def test_the_command_says_which_complaints_are_in_the_way(
+    story: Story, command: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story.open_again("ann")
+    for given in (["erase", story.reference("ann")], ["erase", story.reference("ann"), "--yes"]):
+        assert main(given) == 1
+        assert story.reference("ann") in capsys.readouterr().err

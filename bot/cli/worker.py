@@ -35,4 +35,5 @@ def jobs_of(product: "Product", threads: int) -> list[Job]:
         *(Job(f"send-{n}", "send", one.send_once, one.overdue) for n, one in enumerate(senders)),
         Job("tickets", "tickets", ticketing.open_once, ticketing.overdue),
         Job("waiting", "closing time", product.waiting().end_hopeless_waits),
+        Job("retention", "retention", product.retention().sweep_when_due),
     ]
