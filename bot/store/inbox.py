@@ -210,6 +210,11 @@ def pending_attachments(db: Connection, conversation_id: int) -> list[Attachment
     return [file for file in attachments(db, conversation_id) if file.state == "pending"]
 
 
+def suspected(db: Connection, conversation_id: int) -> bool:
+    """Whether a file was begun with and is not here: it failed, or killed whoever fetched it."""
+    return any(file.attempts for file in pending_attachments(db, conversation_id))
+
+
 def settle_attachment(db: Connection, attachment_id: int, **values: Any) -> None:
     db.execute(update(attachment).where(attachment.c.id == attachment_id).values(**values))
 

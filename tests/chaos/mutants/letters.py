@@ -1,12 +1,13 @@
 """Poison and letters without their protections."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Table, delete, update
 
 from bot.store import letters as store
-from bot.store import turns
+from bot.store import outbox, turns
 from tests.chaos.mutants.mutant import Mutant
 
 
@@ -21,13 +22,11 @@ def _take_whatever(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(store, "take", take)
     # The look before the write is no protection against somebody at the same moment: it has seen the old state.
-    patch.setattr(store.outbox_store, "read", _as_it_was(store.outbox_store.read))
+    patch.setattr(outbox, "read", _as_it_was(outbox.read))
 
 
 def _as_it_was(read: Any) -> Any:
     def reading(db: Connection, row_id: int) -> Any:
-        from dataclasses import replace
-
         row = read(db, row_id)
         return replace(row, state="dead") if row is not None else None
 
