@@ -18,7 +18,7 @@ def stop(product: Product, conversation_id: int, state: str = "dead", topic: str
     values = {"class_": outbox.NOTICE, "text": "您的投诉有进展", "reason": "cannot be written"} | more
     with product.database.write() as db:
         current = conversations.lock(db, conversation_id)
-        key = f"test:{product.database.engine.dialect.name}:{len(store.history(db, conversation_id))}"
+        key = f"test:{conversation_id}:{len(store.history(db, conversation_id))}"
         made = store.add(
             db, conversation_id=current.id, key=key, topic=topic, epoch=current.epoch, state=state,
             stopped_at=conversations.now(db), **values,
