@@ -48,7 +48,7 @@ def test_the_empty_page_says_that_all_is_well(lead: Seat) -> None:
 def test_the_header_counts_for_who_leads(lead: Seat, agent: Seat, waiting: int) -> None:
     assert 'class="count bad"' not in lead.get("/").text
     stop(lead.product, waiting)
-    assert 'class="count bad" href="/letters"><b>1</b> 未送达' in lead.get("/").text
+    assert 'class="count bad" href="/letters"><b>1</b> 待决定' in lead.get("/").text
     assert "/letters" not in agent.get("/").text
 
 
