@@ -1,5 +1,6 @@
 """Poison and letters without their protections."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -8,6 +9,7 @@ from sqlalchemy import Connection, Table, delete, update
 
 from bot.store import letters as store
 from bot.store import outbox, turns
+from bot.suspects import Suspects
 from tests.chaos.mutants.mutant import Mutant
 
 
@@ -45,11 +47,20 @@ def _discard_for_good(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(store, "take", take)
 
 
+def _everybody_beside_everybody(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Suspects, "alone", lambda self, suspected: nullcontext(True))
+
+
 MUTANTS: dict[str, Mutant] = {
     "poison-uncounted": Mutant(
         "a turn's attempts are counted before the work",
         _count_nothing,
-        "tests/chaos/test_poison.py::test_what_kills_its_worker_is_dead_and_everybody_else_is_served[sqlite]",
+        "tests/test_poison.py::test_five_deaths_are_enough_and_a_person_has_it[sqlite]",
+    ),
+    "bystanders-beside-poison": Mutant(
+        "what a process may have died over is done one at a time",
+        _everybody_beside_everybody,
+        "tests/test_poison.py::test_a_suspect_waits_for_the_other_one_uncounted[sqlite]",
     ),
     "replay-blind": Mutant(
         "a letter is sent again only from the state that it stopped in",
