@@ -34,6 +34,7 @@ from bot.settings import Settings
 from bot.store import accounts as account_store
 from bot.store.accounts import AccountRow
 from bot.store.database import Database
+from bot.suspects import Suspects
 from bot.texts import Texts
 from bot.ticketing import Ticketing
 from bot.users import Users
@@ -94,6 +95,7 @@ class Product:
     live: Live
     letters: Letters
     commands: Commands
+    suspects: Suspects
     faults: Faults
 
     def turns(self) -> Turns:
@@ -106,14 +108,15 @@ class Product:
             Media(self.database, self.blobs, self.channels, self.inspection, self.faults),
             self.calendar,
             Limits(self.settings.lease_seconds, self.settings.rasa_patience, str(self.settings.timezone)),
+            self.suspects,
             self.faults,
         )
 
     def sender(self) -> Sender:
-        return Sender(self.database, self.bell, self.texts, self.channels, self.limiter, self.faults)
+        return Sender(self.database, self.bell, self.texts, self.channels, self.limiter, self.suspects, self.faults)
 
     def ticketing(self) -> Ticketing:
-        return Ticketing(self.database, self.desk, self.faults)
+        return Ticketing(self.database, self.desk, self.suspects, self.faults)
 
     def waiting(self) -> Waiting:
         longest = timedelta(minutes=self.settings.longest_wait_minutes)
@@ -171,6 +174,7 @@ def build(
         live=Live(database, bell),
         letters=Letters(database, bell),
         commands=Commands(complaints, calendar, within),
+        suspects=Suspects(),
         faults=faults,
     )
 

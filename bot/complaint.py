@@ -224,6 +224,12 @@ class Complaints:
                 self._bell.ring(topic)
         return taken
 
+    def set_aside(self, change: Change, reason: str) -> None:
+        """Keeps that a change could not be taken over, for a person to look at; it is not asked for again."""
+        with self._database.write() as db:
+            tickets.set_aside(db, self._desk.kind, change.change_id, change.reference[:16], reason[:64])
+            facts.record(db, "change.dead", desk=self._desk.kind, reason=reason[:64])
+
     def _take_change(self, db: Connection, change: Change) -> bool:
         if not tickets.take_change(db, self._desk.kind, change.change_id):
             return False

@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from bot.bell import Bell
 from bot.channel import Account, Polled
 from bot.complaint import Complaints, desk_source
-from bot.desk import Desk
+from bot.desk import Change, Desk
 from bot.errors import LeaseLost, Throttled, TingsuError
 from bot.inbox import Inbox
 from bot.message import Incoming, Kind
@@ -118,11 +118,31 @@ class DeskSource:
     def read(self, token: int, position: str) -> str:
         changes, cursor = self._desk.changes(position)
         if changes or cursor != position or time.monotonic() - self._told_at > SAY_HEARD_AFTER:
-            self._complaints.take_changes(self.name, token, changes, cursor)
+            self._take(token, position, changes, cursor)
             self._told_at = time.monotonic()
         if not changes:
             self._listener.wait(DESK_TICK)
         return cursor
+
+    def _take(self, token: int, position: str, changes: Sequence[Change], cursor: str) -> None:
+        try:
+            self._complaints.take_changes(self.name, token, changes, cursor)
+        except (LeaseLost, *_DATABASE_TROUBLE):
+            raise
+        except Exception as error:  # one change that we cannot digest must not hold up all that follow
+            log.exception("changes not taken over", source=self.name, error=type(error).__name__)
+            for change in changes:
+                self._take_alone(token, position, change)
+            self._complaints.take_changes(self.name, token, [], cursor)
+
+    def _take_alone(self, token: int, position: str, change: Change) -> None:
+        try:
+            self._complaints.take_changes(self.name, token, [change], position)
+        except (LeaseLost, *_DATABASE_TROUBLE):
+            raise
+        except Exception as error:
+            log.exception("change set aside", source=self.name, error=type(error).__name__)
+            self._complaints.set_aside(change, type(error).__name__)
 
     def interrupt(self) -> None:
         """Waits no longer than DESK_TICK anyway."""

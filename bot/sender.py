@@ -24,6 +24,7 @@ from bot.store import outbox as store
 from bot.store.conversations import Conversation
 from bot.store.database import Database
 from bot.store.outbox import OutboxRow
+from bot.suspects import AGAIN, Suspects
 from bot.texts import Texts
 
 log = structlog.get_logger()
@@ -78,6 +79,7 @@ class Sender:
         texts: Texts,
         channels: Mapping[int, Channel],
         limiter: Limiter,
+        suspects: Suspects,
         faults: Faults,
     ) -> None:
         self._database = database
@@ -85,6 +87,7 @@ class Sender:
         self._texts = texts
         self._channels = channels
         self._limiter = limiter
+        self._suspects = suspects
         self._faults = faults
         self._lease_ends: float | None = None  # by the monotonic clock
 
@@ -96,6 +99,19 @@ class Sender:
                 self._bury_poison(db, leased)
         if leased is None:
             return False
+        with self._suspects.alone(leased.send_claims > 1) as now:
+            if now:
+                self._send(leased)
+            else:
+                self._put_off(leased)
+        return True
+
+    def _put_off(self, leased: Conversation) -> None:
+        with self._database.write() as db:
+            due, claims = conversations.now(db) + AGAIN, conversations.lock(db, leased.id).send_claims - 1
+            leases.release_sending(db, leased.id, leased.send_lease_token, due, send_claims=claims)
+
+    def _send(self, leased: Conversation) -> None:
         self._lease_ends = time.monotonic() + LEASE
         try:
             self._faults.at(Moment.SENDING_CLAIMED)
@@ -103,7 +119,6 @@ class Sender:
         finally:
             self._lease_ends = None
         self._bell.ring("live")
-        return True
 
     def overdue(self) -> bool:
         """Whether this thread still sends what another one may have taken over: it hangs."""

@@ -1,6 +1,7 @@
 """Opens tickets at the desk, each exactly once in effect: our reference is searched before any second try."""
 
 import time
+from contextlib import ExitStack
 from datetime import timedelta
 
 import structlog
@@ -16,6 +17,7 @@ from bot.store import tickets as store
 from bot.store.complaints import Complaint
 from bot.store.database import Database
 from bot.store.tickets import TicketRow
+from bot.suspects import AGAIN, Suspects
 
 log = structlog.get_logger()
 
@@ -28,33 +30,46 @@ DEATHS_ALLOWED = 5
 class Ticketing:
     """One thread's worth of opening tickets."""
 
-    def __init__(self, database: Database, desk: Desk, faults: Faults) -> None:
+    def __init__(self, database: Database, desk: Desk, suspects: Suspects, faults: Faults) -> None:
         self._database = database
         self._desk = desk
+        self._suspects = suspects
         self._faults = faults
         self._lease_ends: float | None = None  # by the monotonic clock
 
     def open_once(self) -> bool:
         """Works on the ticket that is due; False when none is."""
+        with ExitStack() as held:
+            claimed = self._claim(held)
+            if claimed is not None:
+                self._open(*claimed)
+        return claimed is not None
+
+    def _claim(self, held: ExitStack) -> tuple[TicketRow, Complaint] | None:
+        """The ticket that is due. One over which somebody died is opened only beside no other suspect."""
         with self._database.write() as db:
             clock = conversations.now(db)
             row = store.due(db, clock)
             if row is None:
-                return False
+                return None
             died = row.state == "opening"  # nobody leaves it so who lives
             if died and row.deaths + 1 >= DEATHS_ALLOWED:
                 self._stop(db, row, "dead", "killed its worker")
-                return True
+                return None
+            if not held.enter_context(self._suspects.alone(died)):
+                store.change(db, row.id, due_at=clock + AGAIN)
+                return None
             attempts, deaths = row.attempts + 1, row.deaths + died
             store.change(db, row.id, lease_until=clock + LEASE, attempts=attempts, deaths=deaths, state="opening")
-            filed = complaints.read(db, row.complaint_id)
+            return row, complaints.read(db, row.complaint_id)
+
+    def _open(self, row: TicketRow, filed: Complaint) -> None:
         self._lease_ends = time.monotonic() + LEASE.total_seconds()
         try:
             self._faults.at(Moment.TICKET_CLAIMED)
             self._attempt(row, filed)
         finally:
             self._lease_ends = None
-        return True
 
     def overdue(self) -> bool:
         """Whether this thread still opens what another one may have taken over: it hangs."""

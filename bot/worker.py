@@ -27,6 +27,7 @@ from bot.store import conversations, inbox, leases, turns
 from bot.store.conversations import Conversation
 from bot.store.database import Database
 from bot.store.turns import TurnRow
+from bot.suspects import AGAIN, Suspects
 from bot.turn import due_again, finish_stale, fix_next
 
 log = structlog.get_logger()
@@ -51,7 +52,7 @@ class Limits:
 class Turns:
     """One thread's worth of answering conversations."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is another collaborator
         self,
         database: Database,
         bell: Bell,
@@ -60,6 +61,7 @@ class Turns:
         media: Media,
         calendar: Calendar,
         limits: Limits,
+        suspects: Suspects,
         faults: Faults,
     ) -> None:
         self._database = database
@@ -69,6 +71,7 @@ class Turns:
         self._media = media
         self._calendar = calendar
         self._limits = limits
+        self._suspects = suspects
         self._faults = faults
         self._lease_ends: float | None = None  # by the monotonic clock
 
@@ -76,8 +79,21 @@ class Turns:
         """Answers the conversation that has waited longest; False when nobody waits."""
         with self._database.write() as db:
             leased = leases.claim_work(db, self._limits.lease)
+            suspected = leased is not None and (turns.suspected(db, leased.id) or inbox.suspected(db, leased.id))
         if leased is None:
             return False
+        with self._suspects.alone(suspected) as now:
+            if now:
+                self._work(leased)
+            else:
+                self._put_off(leased)
+        return True
+
+    def _put_off(self, leased: Conversation) -> None:
+        with self._database.write() as db:
+            leases.release_work(db, leased.id, leased.lease_token, conversations.now(db) + AGAIN)
+
+    def _work(self, leased: Conversation) -> None:
         self._lease_ends = time.monotonic() + self._limits.lease
         self._faults.at(Moment.WORK_CLAIMED)
         pause: timedelta | None = None
@@ -86,11 +102,9 @@ class Turns:
             pause = self._answer(leased)
         except LeaseLost:
             log.warning("lease lost", conversation=leased.id)
-            return True
         finally:
             self._lease_ends = None
             self._give_back(leased, pause)
-        return True
 
     def overdue(self) -> bool:
         """Whether this thread still works on what another one may have taken over: it hangs."""
@@ -307,6 +321,7 @@ def run(jobs: list[Job], bell: Bell, stop: Stop) -> bool:
         )
         for job in jobs
     ]
+    faulthandler.dump_traceback_later(FROZEN, exit=True)
     for thread in threads:
         thread.start()
     hung: set[str] = set()

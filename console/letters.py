@@ -71,8 +71,8 @@ def _done(outcome: Outcome) -> Response:
 
 
 def _back(did: str) -> Response:
-    chosen = {name: request.form.get(name, "") for name in ("kind", "since")}
-    return redirect(url_for("letters.page", did=did, **{name: value for name, value in chosen.items() if value}), 303)
+    kind, since = request.form.get("kind") or None, request.form.get("since") or None
+    return redirect(url_for("letters.page", did=did, kind=kind, since=since), 303)
 
 
 def _render(template: str) -> str:

@@ -19,7 +19,7 @@ _TOGETHER = 0.15  # seconds: what is committed in that time is one nudge
 # What changes a list: who waits, who answers, who has written, what is filed or promised.
 _LISTED = ("conversation.", "message.", "complaint.", "promise.", "turn.")
 # What stops, and what a person does about it: the number in the header.
-_STOPPED = ("outbox.dead", "outbox.uncertain", "ticket.", "attachment.", "letter.")
+_STOPPED = ("outbox.dead", "outbox.uncertain", "ticket.", "attachment.", "change.dead", "letter.")
 
 
 @routes.get("/stream")

@@ -303,7 +303,12 @@ def test_a_refused_ticket_is_wanted_again_and_searched_first(hands: Hands, monke
     assert letter.conversation_id == hands.conversation("ann").id
     assert hands.product.letters.replay("ticket", letter.id, None) is Outcome.REPLAYED
     find = desk.find
-    monkeypatch.setattr(desk, "find", lambda reference: asked.append("find") or find(reference))
+
+    def search(reference: str) -> Any:
+        asked.append("find")
+        return find(reference)
+
+    monkeypatch.setattr(desk, "find", search)
     ticketing.open_once()
     assert asked == ["open", "find"] and letters(hands.product) == []
     with hands.product.database.read() as db:

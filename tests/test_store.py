@@ -1,6 +1,7 @@
 """The tables: migrations, both databases' guarantees, and the list of personal columns."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -8,7 +9,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import JSON, LargeBinary, Text, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
-from bot.store import accounts, conversations, cursors, facts, leases, people, sql
+from bot.store import accounts, conversations, cursors, facts, leases, letters, people, sql
 from bot.store.conversations import Conversation
 from bot.store.database import Database, is_current, upgrade, writable
 from bot.store.metadata import metadata
@@ -135,3 +136,25 @@ def test_every_free_column_is_listed_as_personal_or_not() -> None:
 
 def _unbounded(kind: object) -> bool:
     return getattr(kind, "length", None) is None
+
+
+def test_what_stopped_before_the_migration_has_its_time(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/old.sqlite3")
+    upgrade(database, "0001")
+    when = "2026-02-28 23:59:59.000000"
+    with database.write() as db:
+        for statement in (
+            "INSERT INTO channel_account VALUES (1, 'screen', 'main', :none, '', '', :at)",
+            "INSERT INTO identity (id, account_id, external_id, created_at) VALUES (1, 1, 'ann', :at)",
+            "INSERT INTO conversation (id, identity_id, account_id, state, epoch, next_sequence, next_stream, language,"
+            " dialogue, lease_token, send_lease_token, created_at) VALUES (1, 1, 1, 'bot', 1, 1, 1, 'zh', :none, 0, 0, :at)",
+            "INSERT INTO outbox (id, conversation_id, key, part, class_, topic, epoch, text_key, args, text, buttons,"
+            " question, state, reason, attempts, pieces_sent, due_at, created_at, platform_id) VALUES"
+            " (1, 1, 'k', 0, 'notice', '', 1, '', :none, 'x', '[]', '', 'dead', 'blocked', 1, 0, :at, :at, '')",
+        ):
+            db.execute(text(statement), {"at": when, "none": "{}"})
+    upgrade(database)
+    with database.read() as db:
+        (letter,) = letters.find(db, letters.Which())
+    assert letter.at == datetime(2026, 2, 28, 23, 59, 59, tzinfo=UTC)
+    database.close()

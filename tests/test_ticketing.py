@@ -14,6 +14,7 @@ from bot.errors import DeskDown, DeskRefused, DeskUncertain, LeaseLost
 from bot.faults import NONE
 from bot.store import complaints, conversations, cursors, tickets
 from bot.store.accounts import cursor
+from bot.suspects import Suspects
 from bot.ticketing import Ticketing
 from tests.talking import Hands, complaint_talk
 
@@ -59,7 +60,7 @@ def hands(product: Product, script: Script) -> Hands:
 
 def open_all(hands: Hands, desk: ShakyDesk) -> str:
     """Tries until nothing is due, waiting out every pause; gives the ticket's state."""
-    work = Ticketing(hands.product.database, desk, NONE)
+    work = Ticketing(hands.product.database, desk, Suspects(), NONE)
     who = hands.conversation("ann").identity_id
     for _ in range(12):
         with hands.product.database.write() as db:

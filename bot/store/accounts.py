@@ -41,8 +41,6 @@ cursor = Table(
     Column("position", Text, nullable=False),
     Column("lease_until", UtcTime),
     Column("lease_token", Integer, nullable=False, default=0),
-    Column("starts", Integer, nullable=False, default=0),  # how often what comes next was begun: counted before it
-    Column("trying", String(192), nullable=False, default=""),  # the one event or change that is taken now, alone
     Column("updated_at", UtcTime, nullable=False),
 )
 

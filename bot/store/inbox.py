@@ -262,6 +262,11 @@ def kept_files(db: Connection, conversation_id: int, first: int, last: int) -> i
     return int(kept or 0)
 
 
+def suspected(db: Connection, conversation_id: int) -> bool:
+    """Whether a file was begun with and is not here: it failed, or killed whoever fetched it."""
+    return any(file.attempts for file in pending_attachments(db, conversation_id))
+
+
 def settle_attachment(db: Connection, attachment_id: int, **values: Any) -> bool:
     """Changes a file that is still to be fetched; False when it is not any more."""
     waits = (attachment.c.id == attachment_id, attachment.c.state == "pending")

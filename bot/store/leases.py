@@ -70,8 +70,12 @@ def release_work(db: Connection, conversation_id: int, token: int, due: datetime
     return _release(db, conversation_id, token, due, "work_at", "lease_until", "lease_token")
 
 
-def release_sending(db: Connection, conversation_id: int, token: int, due: datetime | None) -> bool:
-    return _release(db, conversation_id, token, due, "send_at", "send_lease_until", "send_lease_token", send_claims=0)
+def release_sending(
+    db: Connection, conversation_id: int, token: int, due: datetime | None, *, send_claims: int = 0
+) -> bool:
+    """As above. `send_claims` is 0 when it was looked at; who has not done so puts back what was there."""
+    names = ("send_at", "send_lease_until", "send_lease_token")
+    return _release(db, conversation_id, token, due, *names, send_claims=send_claims)
 
 
 def _release(

@@ -219,7 +219,7 @@ def counts(db: Connection, which: Which) -> dict[str, int]:
     """Kind -> how many; kinds without any are left out."""
     rows = _chosen(which)
     statement = select(rows.c.kind, func.count()).where(*_conditions(rows, which)).group_by(rows.c.kind)
-    return dict(db.execute(statement).tuples())
+    return {row[0]: row[1] for row in db.execute(statement)}
 
 
 def read(db: Connection, kind: str, letter_id: int) -> Letter | None:

@@ -149,6 +149,12 @@ def take_change(db: Connection, desk: str, change_id: str) -> bool:
     return inserted_id(db, desk_change, desk=desk, change_id=change_id, taken_at=db_now()) is not None
 
 
+def set_aside(db: Connection, desk: str, change_id: str, reference: str, reason: str) -> None:
+    """Notes a change that cannot be taken over; nothing when it was noted before."""
+    values = {"desk": desk, "change_id": change_id, "reference": reference, "reason": reason}
+    inserted_id(db, desk_change, **values, taken_at=db_now())
+
+
 def local_open(db: Connection, **values: Any) -> bool:
     """False when the reference has its ticket already."""
     return inserted_id(db, local_ticket, created_at=db_now(), updated_at=db_now(), **values) is not None

@@ -98,6 +98,14 @@ def count_start(db: Connection, turn_id: int, by: int = 1) -> None:
     db.execute(update(turn).where(turn.c.id == turn_id).values(starts=turn.c.starts + by))
 
 
+def suspected(db: Connection, conversation_id: int) -> bool:
+    """Whether somebody began with the open turn and has not come back."""
+    unfinished = select(turn.c.id).where(
+        turn.c.conversation_id == conversation_id, turn.c.state == "open", turn.c.starts > turn.c.attempts
+    )
+    return db.scalar(unfinished.limit(1)) is not None
+
+
 def count_failure(db: Connection, turn_id: int) -> int:
     """One more answer that was no result; gives how many now."""
     db.execute(update(turn).where(turn.c.id == turn_id).values(attempts=turn.c.attempts + 1))

@@ -13,6 +13,7 @@ from werkzeug.serving import make_server
 from bot.build import Product
 from bot.dialogue import Script
 from console import create_app
+from tests.console.test_letters import stop
 from tests.talking import Hands, complaint_talk
 
 pytestmark = pytest.mark.browser
@@ -76,8 +77,8 @@ def log_in(chromium: Browser, product: Product, address: str) -> Iterator[Callab
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
-    def enter(name: str, **how: object) -> Page:
-        product.people.add(name, "agent", PASSWORD)
+    def enter(name: str, role: str = "agent", **how: object) -> Page:
+        product.people.add(name, role, PASSWORD)
         context = chromium.new_context(locale="zh-CN", **how)  # type: ignore[arg-type]
         contexts.append(context)
         page = context.new_page()
@@ -180,3 +181,36 @@ def test_everything_by_keyboard(log_in: Callable[..., Page], hands: Hands) -> No
     page.keyboard.type("cjk 收到")  # letters are text in the box, not commands
     page.keyboard.press("Control+Enter")
     expect(page.locator("#transcript .agent")).to_contain_text("cjk 收到")
+
+
+def test_a_supervisor_decides_what_stopped(log_in: Callable[..., Page], hands: Hands, product: Product) -> None:
+    hands.say("customer", "我家宽带断了三天", display_name="王女士")
+    page = log_in("zhao", role="supervisor", viewport={"width": 1280, "height": 860})
+    expect(page.locator(".count.bad")).to_have_count(0)
+    stopped = [stop(product, hands.conversation("customer").id, state) for state in ("dead", "uncertain")]
+    product.bell.ring("live")
+    page.get_by_role("link", name="未送达").first.click()
+    expect(page.locator("#letters-list li")).to_have_count(2)
+    first = page.locator(f"#message-{stopped[0]}")
+    first.get_by_text("再发一次…").click()
+    first.get_by_role("button", name="确认再来一次").click()
+    expect(page.locator("#banner")).to_contain_text("已安排再来一次")
+    expect(page.locator("#letters-list li")).to_have_count(1)
+    page.locator("#letters-list").get_by_text("不再处理…").click()
+    page.get_by_label("为什么").select_option("told otherwise")
+    page.get_by_role("button", name="确认不再处理").click()
+    expect(page.locator("#letters-empty")).to_contain_text("现在没有异常")
+    hands.work()
+    assert "您的投诉有进展" in hands.heard("customer")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_page_of_what_stopped_fits(
+    log_in: Callable[..., Page], hands: Hands, product: Product, address: str, width: int
+) -> None:
+    hands.say("customer", "宽带断了", display_name="很长的名字" * 12)
+    stop(product, hands.conversation("customer").id, text="a" * 500, reason="x" * 64)
+    page = log_in("zhao", role="supervisor", viewport={"width": width, "height": 740})
+    page.goto(f"{address}/letters")
+    page.get_by_text("不再处理…").click()
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

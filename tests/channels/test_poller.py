@@ -24,6 +24,7 @@ from bot.poller import ChannelSource, DeskSource, Reader
 from bot.store import cursors
 from bot.store.database import Database
 from bot.store.inbox import inbox
+from bot.store.letters import Which
 from tests.channels.conftest import TelegramEmulator
 
 
@@ -222,6 +223,30 @@ class TestDesk:
         reader = Reader(product.database, source, threading.Event())
         assert reader.round() == 0.0
         assert reader._lease is not None and reader._lease[1] == "2"
+
+    def test_a_change_that_cannot_be_digested_holds_up_no_other(
+        self, product: Product, source: DeskSource, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is kept for a person, once, and what follows it is taken over."""
+        for reference in ("TS-1", "TS-2", "TS-3"):
+            product.desk.open(NewTicket(reference, "x", "normal", "s", "zh", _now(product), {}))
+        taken: list[str] = []
+        take = product.complaints._take_change
+
+        def digest(db: Any, change: Change) -> bool:
+            if change.reference == "TS-2":
+                raise RecursionError
+            taken.append(change.reference)
+            return take(db, change)
+
+        monkeypatch.setattr(product.complaints, "_take_change", digest)
+        reader = Reader(product.database, source, threading.Event())
+        reader.round()
+        reader.round()
+        assert taken[-1] == "TS-3"
+        (letter,) = product.letters.find(Which(kind="change"))
+        assert (letter.reason, letter.topic) == ("RecursionError", "local")
+        assert product.letters.show("change", letter.id).details["reference"] == "TS-2"  # type: ignore[union-attr]
 
     def test_a_silent_desk_is_not_heard(
         self, product: Product, source: DeskSource, monkeypatch: pytest.MonkeyPatch

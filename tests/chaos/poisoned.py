@@ -27,7 +27,7 @@ texts.load()  # by the server that the children are forked from, once
 EXIT, LOOP, DEEP = "poison exit", "poison loop", "poison deep"
 SEND, FILE, TICKET = "poison send", "poison file", "poison ticket"
 KILLED = 9
-LEASE = 1.0  # seconds
+LEASE = 0.6  # seconds
 _LONGEST_LOOP = 20.0  # seconds; nothing may spin for ever, not even here
 
 
@@ -36,8 +36,9 @@ def work(environ: Mapping[str, str]) -> None:
     apply_chosen(pytest.MonkeyPatch())
     logs.configure("error")
     sender.LEASE = LEASE
+    worker.TICK = 0.2
     ticketing.LEASE = timedelta(seconds=LEASE)
-    sender.split = _split
+    pytest.MonkeyPatch().setattr(sender, "split", _split)
     product = _product(environ)
     if not worker.run(jobs_of(product, 3), product.bell, worker.Stop()):
         os._exit(HUNG)

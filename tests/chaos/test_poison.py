@@ -21,7 +21,7 @@ from tests.talking import chat, text
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(180)]
 
-PATIENCE = 90.0  # seconds; only ends a run that would never end
+PATIENCE = 60.0  # seconds; only ends a run that would never end
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["tests.chaos.poisoned"])
 

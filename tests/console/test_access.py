@@ -10,7 +10,7 @@ from bot.users import ROLES
 from console import access, create_app
 from tests.console.seats import Seat, hidden, words
 
-WRITES = ["claim", "reply", "release", "close", "held"]
+WRITES = ["claim", "reply", "release", "close", "held", "again", "leave"]
 
 # Every route as a request, with what it needs. {c}: a conversation.
 REQUESTS = {
@@ -30,6 +30,10 @@ REQUESTS = {
     "chat.attachment": ("GET", "/conversations/{c}/attachments/1"),
     **{f"chat.{what}": ("POST", f"/conversations/{{c}}/{what}") for what in WRITES},
     "complaints.state": ("POST", "/complaints/1/state"),
+    "letters.page": ("GET", "/letters"),
+    "letters.live": ("GET", "/letters/live"),
+    "letters.replay": ("POST", "/letters/message-1/replay"),
+    "letters.discard": ("POST", "/letters/message-1/discard"),
 }
 
 

@@ -1,12 +1,15 @@
 """Poison and letters without their protections."""
 
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Table, delete, update
 
 from bot.store import letters as store
-from bot.store import turns
+from bot.store import outbox, turns
+from bot.suspects import Suspects
 from tests.chaos.mutants.mutant import Mutant
 
 
@@ -21,13 +24,11 @@ def _take_whatever(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(store, "take", take)
     # The look before the write is no protection against somebody at the same moment: it has seen the old state.
-    patch.setattr(store.outbox_store, "read", _as_it_was(store.outbox_store.read))
+    patch.setattr(outbox, "read", _as_it_was(outbox.read))
 
 
 def _as_it_was(read: Any) -> Any:
     def reading(db: Connection, row_id: int) -> Any:
-        from dataclasses import replace
-
         row = read(db, row_id)
         return replace(row, state="dead") if row is not None else None
 
@@ -46,11 +47,20 @@ def _discard_for_good(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(store, "take", take)
 
 
+def _everybody_beside_everybody(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Suspects, "alone", lambda self, suspected: nullcontext(True))
+
+
 MUTANTS: dict[str, Mutant] = {
     "poison-uncounted": Mutant(
         "a turn's attempts are counted before the work",
         _count_nothing,
-        "tests/chaos/test_poison.py::test_what_kills_its_worker_is_dead_and_everybody_else_is_served[sqlite]",
+        "tests/test_poison.py::test_five_deaths_are_enough_and_a_person_has_it[sqlite]",
+    ),
+    "bystanders-beside-poison": Mutant(
+        "what a process may have died over is done one at a time",
+        _everybody_beside_everybody,
+        "tests/test_poison.py::test_a_suspect_waits_for_the_other_one_uncounted[sqlite]",
     ),
     "replay-blind": Mutant(
         "a letter is sent again only from the state that it stopped in",

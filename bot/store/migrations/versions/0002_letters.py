@@ -43,7 +43,6 @@ def upgrade() -> None:
         "attachment": [_time("stopped_at"), _time("discarded_at")],
         "inbox": [_time("discarded_at")],
         "desk_change": [_words("reference", 16), _words("reason", 64), _time("discarded_at")],
-        "cursor": [_count("starts"), _words("trying", 192)],
     }
     for table, columns in new.items():
         for column in columns:  # plain ADD COLUMN: no table is written anew
