@@ -187,6 +187,7 @@ class Turns:
         with self._database.write() as db:
             current = self._locked(db, leased)
             if current.epoch != turn.epoch:
+                finish_stale(db, turn)
                 return None
             waited = conversations.now(db) - turn.created_at
             if waited > timedelta(seconds=self._limits.rasa_patience):
