@@ -102,5 +102,3 @@ class _Reachable:
             raise Killed("after death")
         found: object = getattr(self._database, name)
         return found
-
-
