@@ -47,8 +47,8 @@ def fate(row: OutboxRow, conversation: Conversation) -> str:
     """sent, superseded or held: what becomes of this row if it is looked at now."""
     if row.class_ == TURN and row.epoch != conversation.epoch:
         return "superseded"
-    if row.class_ == NOTICE and row.reason == RELEASED_BY_AGENT:
-        return "sent"
+    if row.class_ == NOTICE and row.reason == RELEASED_BY_AGENT and row.epoch == conversation.epoch:
+        return "sent"  # that agent's word ends with that agent's stretch
     return FATE[row.class_, conversation.state]
 
 
@@ -176,7 +176,15 @@ def send_held(db: Connection, conversation: Conversation, user_id: int) -> int:
     """Lets held notices go although an agent answers; gives how many."""
     held = [row for row in store.in_state(db, conversation.id, "held") if row.reason == "agent"]
     for row in held:
-        store.settle(db, row.id, "held", state="pending", reason=RELEASED_BY_AGENT, due_at=conversations.now(db))
+        store.settle(
+            db,
+            row.id,
+            "held",
+            state="pending",
+            reason=RELEASED_BY_AGENT,
+            epoch=conversation.epoch,
+            due_at=conversations.now(db),
+        )
     if held:
         leases.wake_sender(db, conversation.id)
         facts.record(db, "notice.released", actor=f"user:{user_id}", conversation_id=conversation.id, count=len(held))
@@ -231,6 +239,11 @@ def repeats_first(db: Connection, conversation_id: int, waiting: list[OutboxRow]
     """The waiting rows, with uncertain receipts' repeats let go and put in front."""
     if waiting and store.release_held(db, conversation_id, _WITH_THE_NEXT):
         waiting = store.waiting(db, conversation_id)
+    return in_order(waiting)
+
+
+def in_order(waiting: list[OutboxRow]) -> list[OutboxRow]:
+    """As they go: a repeated receipt first, then the oldest."""
     return sorted(waiting, key=lambda row: (row.topic != "receipt_repeat", row.id))
 
 

@@ -167,8 +167,8 @@ class Sender:
     def _give_back(self, leased: Conversation, pause: float = 0.0) -> None:
         with self._database.write() as db:
             conversations.lock(db, leased.id)
-            waiting = store.waiting(db, leased.id)
-            due = min((row.due_at for row in waiting[:1]), default=None)
+            waiting = outbox.in_order(store.waiting(db, leased.id))
+            due = waiting[0].due_at if waiting else None
             if due is not None and pause:
                 due = max(due, _later(conversations.now(db), pause))
             leases.release_sending(db, leased.id, leased.send_lease_token, due)
@@ -311,7 +311,7 @@ class Sender:
                 row.id,
                 "sending",
                 state="retry",
-                reason=reason[:64],
+                reason=row.reason if row.reason == outbox.RELEASED_BY_AGENT else reason[:64],
                 pieces_sent=pieces,
                 due_at=_later(clock, seconds),
             )

@@ -232,6 +232,7 @@ class Turns:
         with self._database.write() as db:
             current = self._locked(db, leased)
             if current.epoch != turn.epoch:
+                finish_stale(db, turn)
                 return None
             turns.count_start(db, turn.id, -1)  # nobody looked at it
             waited = conversations.now(db) - turn.created_at

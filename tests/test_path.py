@@ -9,7 +9,7 @@ from bot.build import Product
 from bot.dialogue import Question, Said, Script
 from bot.errors import DialogueDown, Newer, NotYours, TurnFailed
 from bot.message import Kind
-from bot.store import complaints, conversations, facts, inbox
+from bot.store import complaints, conversations, facts, inbox, turns
 from bot.store.users import User
 from tests.talking import Hands, chat, complaint_talk, reply, tap, text
 
@@ -351,3 +351,16 @@ def test_tap_on_anothers_button_is_stale(hands: Hands) -> None:
     with hands.product.database.read() as db:
         assert complaints.of_identity(db, hands.conversation("ann").identity_id) == []
         assert inbox.history(db, hands.conversation("eve").id)[-1].disposition == "stale_tap"
+
+
+def test_a_turn_that_dialogue_and_conversation_left_is_ended(hands: Hands, script: Script) -> None:
+    def down_meanwhile(question: Question) -> Said:
+        hands.product.inbox.accept(chat(hands.product), text("ann", "转人工"))
+        raise DialogueDown("planned")
+
+    script.answer = down_meanwhile
+    hands.say("ann", "宽带断了")
+    current = hands.conversation("ann")
+    assert current.state == "queued"
+    with hands.product.database.read() as db:
+        assert turns.open_turn(db, current.id) is None, "nobody would ever end it"

@@ -325,3 +325,51 @@ def test_agents_do_not_take_from_colleagues_supervisors_do(hands: Hands, screen:
     hands.product.ownership.claim(where, epoch, chief)
     with pytest.raises(NotYours, match="chief"):
         hands.product.ownership.reply(where, agent, "c1", "too late", 1)
+
+
+def test_a_notice_that_an_agent_lets_go_survives_a_pause_but_not_the_agent(
+    hands: Hands, channel: FakeChannel, screen: Account, agent: User
+) -> None:
+    chief = hands.product.people.add("chief", "supervisor", "a long enough password")
+    where = talk(hands, screen, "人工")
+    ownership = hands.product.ownership
+    epoch = ownership.claim(where, 2, agent).epoch
+
+    def held_notice(key: str) -> str:
+        with hands.product.database.write() as db:
+            outbox.notice(db, conversations.lock(db, where), key, "status", "handoff.released")
+        hands.work()
+        channel.plan = [fails(Throttled(30))]
+        assert ownership.send_held(where, agent) == 1
+        hands.work()
+        return f"notice:{key}"
+
+    def state(key: str) -> str:
+        with hands.product.database.read() as db:
+            return next(row.state for row in store.history(db, where) if row.key == key)
+
+    key = held_notice("paused")
+    make_due(hands, where)
+    assert state(key) == "sent", "one click is enough"
+    key = held_notice("handed over")
+    ownership.claim(where, epoch, chief)
+    make_due(hands, where)
+    assert state(key) == "held", "the next agent has not let it go"
+
+
+def test_a_repeat_that_has_to_wait_does_not_keep_the_sender_busy(
+    hands: Hands, channel: FakeChannel, screen: Account
+) -> None:
+    channel.capabilities = Capabilities(0, "characters", True, True, False, False, False, False)
+    where = talk(hands, screen, "宽带断了")
+    talk(hands, screen, "13800138000")
+    channel.plan = [fails(SendUncertain("timed out")), fails(Throttled(30))]
+    accepted = hands.product.inbox.accept(
+        screen, text("ann", "", kind=Kind.TAP, payload=channel.arrived[-1].buttons[0].payload)
+    )
+    hands.turns.work_once()
+    with hands.product.database.write() as db:
+        outbox.notice(db, conversations.lock(db, where), "after", "status", "handoff.released")
+    assert accepted.disposition == "open"
+    looks = sum(hands.sender.send_once() for _ in range(10))
+    assert looks < 5, "the repeat is due in half a minute, and what comes after it waits, too"

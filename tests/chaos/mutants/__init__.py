@@ -11,13 +11,14 @@ import os
 
 import pytest
 
-from tests.chaos.mutants import letters
+from tests.chaos.mutants import letters, ownership
 from tests.chaos.mutants.mutant import Mutant
 
 VARIABLE = "TINGSU_CHAOS_MUTANT"
 
 MUTANTS: dict[str, Mutant] = {
     **letters.MUTANTS,
+    **ownership.MUTANTS,
 }
 
 
