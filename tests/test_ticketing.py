@@ -21,6 +21,7 @@ from tests.talking import Hands, complaint_talk
 class ShakyDesk(LocalDesk):
     """The local desk behind a bad line: `plan` says what the next openings do."""
 
+    idempotent = False
     plan: list[str]
     opened = 0
 

@@ -34,6 +34,7 @@ ticket = Table(
     Column("state", String(16), nullable=False),
     Column("reason", String(64), nullable=False),
     Column("attempts", Integer, nullable=False),
+    Column("looks", Integer, nullable=False, default=0),  # answered searches for what may have been opened
     Column("due_at", UtcTime),  # when to try next; null: nothing to do
     Column("lease_until", UtcTime),
     Column("created_at", UtcTime, nullable=False),
@@ -88,6 +89,7 @@ class TicketRow:
     state: str
     reason: str
     attempts: int
+    looks: int
 
 
 _COLUMNS = [ticket.c[name] for name in TicketRow.__dataclass_fields__]
