@@ -171,6 +171,7 @@ def test_o1_an_uncertain_receipt_is_repeated_before_the_next_message(make_post: 
     assert post.states(ANN) == ["uncertain", "held"]
     post.write(ANN, "next")
     post.send()
+    assert post.platform.calls(ANN) == 3, "the receipt, its repeat, and the next message"
     first, repeated, after = post.platform.delivered(ANN)
     assert "以防" in repeated and after == "next"
     assert "TS" in first and _reference(first) == _reference(repeated)
