@@ -29,7 +29,7 @@ from tests.talking import Hands, chat, complaint_talk, tap, text
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
-CUSTOMERS = [pytest.param(12, id="short"), pytest.param(200, id="full", marks=pytest.mark.chaos_long)]
+CUSTOMERS = [pytest.param(6, id="short"), pytest.param(200, id="full", marks=pytest.mark.chaos_long)]
 TIMEOUT = 0.4  # seconds that the product waits for an answer
 
 
