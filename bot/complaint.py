@@ -200,7 +200,7 @@ class Complaints:
     def set_state(self, complaint_id: int, state: TicketState, note: str, user: User) -> None:
         """A person at work changes the state: at the desk, which tells us back through its changes.
 
-        Raises DeskDown (also while the ticket is not open yet), DeskUncertain or DeskRefused.
+        Raises DeskDown (also while the ticket is not open yet), DeskUncertain, DeskRefused or Throttled.
         """
         with self._database.read() as db:
             ticket = tickets.of_complaint(db, complaint_id)

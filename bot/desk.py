@@ -62,12 +62,13 @@ class Change:
 
 
 class Desk(Protocol):
-    """A ticket desk. Raises DeskDown, DeskUncertain or DeskRefused, and nothing of the vendor's."""
+    """A ticket desk. Raises DeskDown, DeskUncertain, DeskRefused or Throttled, and nothing of the vendor's."""
 
     kind: str
+    idempotent: bool  # opening the same reference again gives the ticket that is there, whatever `find` shows
 
     def open(self, ticket: NewTicket) -> Ticket:
-        """Never called again after DeskUncertain without `find` first."""
+        """Never called again after DeskUncertain without `find` first; and then only if the desk is idempotent."""
         ...
 
     def find(self, reference: str) -> Ticket | None: ...

@@ -107,7 +107,7 @@ def read_answer(turn_id: str, answer: httpx.Response) -> Said:
         said = Said(
             replies=[_reply(reply) for reply in body["replies"]],
             commands=[{"name": str(c["name"]), "args": dict(c.get("args") or {})} for c in body["commands"]],
-            state=dict(body["state"]),
+            state=_state(body["state"]),
             intent=str((body.get("intent") or {}).get("name") or ""),
             signals=dict(body.get("signals") or {}),
         )
@@ -116,6 +116,13 @@ def read_answer(turn_id: str, answer: httpx.Response) -> Said:
     if not said.replies and not said.commands:
         raise TurnFailed("empty")
     return said
+
+
+def _state(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A state that has lost its slots or its form would reset what the customer has told us. Raises TypeError, KeyError."""
+    if not isinstance(raw["slots"], dict) or not isinstance(raw["active_form"], str | None):
+        raise TypeError("state")
+    return dict(raw)
 
 
 def _failure(reason: str) -> DialogueDown | TurnFailed:

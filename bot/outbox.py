@@ -3,6 +3,7 @@
 pending -> sending -> sent | retry | uncertain | dead;  pending | retry -> superseded | held -> pending
 """
 
+import random
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -250,3 +251,8 @@ def in_order(waiting: list[OutboxRow]) -> list[OutboxRow]:
 def pause_before_retry(attempts: int) -> float:
     """Seconds: 1, 2, 4 … at most ten minutes."""
     return float(min(2.0 ** min(attempts, 16) / 2, _LONGEST_PAUSE))
+
+
+def after_throttling(retry_after: float) -> float:
+    """Seconds: never earlier than asked, and not all at the same instant."""
+    return retry_after + random.uniform(0.0, max(1.0, retry_after / 2))  # noqa: S311 - jitter

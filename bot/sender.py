@@ -168,9 +168,9 @@ class Sender:
         with self._database.write() as db:
             conversations.lock(db, leased.id)
             waiting = outbox.in_order(store.waiting(db, leased.id))
-            due = waiting[0].due_at if waiting else None
-            if due is not None and pause:
-                due = max(due, _later(conversations.now(db), pause))
+            # Not earlier than now: who has just had a turn stands behind those who wait.
+            now = conversations.now(db)
+            due = max(waiting[0].due_at, _later(now, pause)) if waiting else None
             leases.release_sending(db, leased.id, leased.send_lease_token, due)
 
     def _step(self, leased: Conversation, done: int = 0) -> bool:
@@ -185,9 +185,7 @@ class Sender:
             if not rows or rows[0].due_at > conversations.now(db):
                 return False
             letter = self._prepare(db, current, rows[0])
-        if letter is not None:
-            self._carry(letter)
-        return True
+        return letter is None or self._carry(letter)
 
     def _prepare(self, db: Connection, current: Conversation, row: OutboxRow) -> Letter | None:
         """Decides the row's fate at this instant; a Letter if it has to travel."""
@@ -243,8 +241,11 @@ class Sender:
             db, "outbox.sent", conversation_id=row.conversation_id, outbox=row.id, class_=row.class_, topic=row.topic
         )
 
-    def _carry(self, letter: Letter) -> None:
-        """The outside call, without a transaction; one piece after the other."""
+    def _carry(self, letter: Letter) -> bool:
+        """The outside call, without a transaction; one piece after the other.
+
+        False when it did not get through: a chat that takes nothing must not hold up the others with its next message.
+        """
         sent_id = ""
         for index in range(letter.row.pieces_sent, len(letter.pieces)):
             last = index == len(letter.pieces) - 1
@@ -258,23 +259,24 @@ class Sender:
             try:
                 sent_id = letter.channel.send(outgoing).platform_id
             except Throttled as pause:
-                self._retry(letter.row, index, pause.retry_after, "throttled")
-                return
+                self._retry(letter.row, index, outbox.after_throttling(pause.retry_after), "throttled")
+                return False
             except SendFailed as failure:
                 self._failed(letter.row, index, failure)
-                return
+                return False
             except SendUncertain as doubt:
                 self._doubt(letter.row, index, str(doubt))
-                return
+                return False
             except Exception as surprise:  # a channel's bug must not stop the others; it may have arrived
                 log.error("send broke", outbox=letter.row.id, error=type(surprise).__name__)
                 self._doubt(letter.row, index, type(surprise).__name__)
-                return
+                return False
             self._faults.at(Moment.SENT)
             if not last and not self._may_go_on(letter, index + 1):
-                return
+                return False
         self._sent(letter.row, sent_id)
         self._faults.at(Moment.SENT_AFTER_COMMIT)
+        return True
 
     def _may_go_on(self, letter: Letter, pieces: int) -> bool:
         """Between two pieces: notes how far we are, and stops where an agent has taken over meanwhile."""

@@ -1,5 +1,6 @@
 """Opens tickets at the desk, each exactly once in effect: our reference is searched before any second try."""
 
+import random
 import time
 from contextlib import ExitStack
 from datetime import timedelta
@@ -8,9 +9,9 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot import facts
+from bot import desk_pause, facts
 from bot.desk import Desk, NewTicket, Ticket
-from bot.errors import DeskDown, DeskRefused, DeskUncertain
+from bot.errors import DeskDown, DeskRefused, DeskUncertain, Throttled
 from bot.faults import Faults, Moment
 from bot.store import complaints, conversations
 from bot.store import tickets as store
@@ -50,7 +51,7 @@ class Ticketing:
         with self._database.write() as db:
             clock = conversations.now(db)
             row = store.due(db, clock)
-            if row is None:
+            if row is None or not desk_pause.may_ask(db, row.desk, clock, LEASE):
                 return None
             died = row.state == "opening"  # nobody leaves it so who lives
             if died and row.deaths + 1 >= DEATHS_ALLOWED:
@@ -79,47 +80,64 @@ class Ticketing:
         try:
             # After a first attempt, ours or a dead worker's, the ticket may exist already.
             found = self._desk.find(filed.reference) if row.attempts else None
-            if found is None and row.state == "uncertain" and row.attempts < LOOKS_BEFORE_PERSON:
-                self._later(row, "uncertain", "not found yet", SEARCH_LAG)
-                return
-            if found is None and row.state == "uncertain":
-                self._for_a_person(row)
+            if found is None and row.state == "uncertain" and not self._desk.idempotent:
+                self._not_found(row)
                 return
             ticket = found or self._desk.open(_new_ticket(filed))
             self._faults.at(Moment.TICKET_OPENED)
             self._opened(row, ticket)
             self._faults.at(Moment.TICKET_AFTER_COMMIT)
+        except Throttled as pause:
+            self._throttled(row, pause.retry_after)
         except DeskDown as down:
-            pause = timedelta(seconds=min(2.0 ** min(row.attempts, 10), 600))
-            self._later(row, row.state, str(down), pause)
+            self._silent(row, row.state, str(down), _pause(row.attempts))
         except DeskUncertain as doubt:
-            self._later(row, "uncertain", str(doubt), SEARCH_LAG)
+            self._silent(row, "uncertain", str(doubt), SEARCH_LAG)
         except DeskRefused as refusal:
             self._refused(row, str(refusal))
         except SQLAlchemyError:
             raise
         except Exception as surprise:  # the desk's file has a bug; the ticket may be there all the same
             log.exception("desk broke", complaint=row.complaint_id, error=type(surprise).__name__)
-            self._later(row, "uncertain", type(surprise).__name__, SEARCH_LAG)
+            with self._database.write() as db:
+                self._later(db, row, "uncertain", type(surprise).__name__, SEARCH_LAG)
 
-    def _later(self, row: TicketRow, state: str, reason: str, pause: timedelta) -> None:
+    def _throttled(self, row: TicketRow, seconds: float) -> None:
+        """All tickets wait as long as the desk asked; this one a little longer, so that they do not come at once."""
         with self._database.write() as db:
-            due = conversations.now(db) + pause
-            kept = "wanted" if state == "opening" else state
-            store.change(db, row.id, state=kept, reason=reason[:64], due_at=due, lease_until=None, deaths=0)
+            desk_pause.throttled(db, row.desk, seconds)
+            self._later(db, row, row.state, "throttled", timedelta(seconds=_a_little_more(seconds)))
+
+    def _silent(self, row: TicketRow, state: str, reason: str, pause: timedelta) -> None:
+        with self._database.write() as db:
+            desk_pause.silent(db, row.desk)
+            self._later(db, row, state, reason, pause)
+
+    def _not_found(self, row: TicketRow) -> None:
+        """It may show up yet; only looks that the desk answered count."""
+        with self._database.write() as db:
+            desk_pause.answered(db, row.desk)
+            if row.looks + 1 >= LOOKS_BEFORE_PERSON:
+                self._stop(db, row, "uncertain", "not found after it may have been opened")
+                return
+            store.change(db, row.id, looks=row.looks + 1)
+            self._later(db, row, "uncertain", "not found yet", SEARCH_LAG)
+
+    def _later(self, db: Connection, row: TicketRow, state: str, reason: str, pause: timedelta) -> None:
+        due = conversations.now(db) + pause
+        kept = "wanted" if state == "opening" else state
+        store.change(db, row.id, state=kept, reason=reason[:64], due_at=due, lease_until=None, deaths=0)
 
     def _opened(self, row: TicketRow, ticket: Ticket) -> None:
         with self._database.write() as db:
+            desk_pause.answered(db, row.desk)
             store.change(db, row.id, state="open", ticket_id=ticket.ticket_id, reason="", due_at=None, lease_until=None)
             facts.record(db, "ticket.opened", complaint_id=row.complaint_id, desk=row.desk)
-
-    def _for_a_person(self, row: TicketRow) -> None:
-        with self._database.write() as db:
-            self._stop(db, row, "uncertain", "not found after it may have been opened")
 
     def _refused(self, row: TicketRow, reason: str) -> None:
         log.error("desk refused a ticket", complaint=row.complaint_id)
         with self._database.write() as db:
+            desk_pause.answered(db, row.desk)
             self._stop(db, row, "refused", reason)
 
     def _stop(self, db: Connection, row: TicketRow, state: str, reason: str) -> None:
@@ -127,6 +145,15 @@ class Ticketing:
         clock = conversations.now(db)
         store.change(db, row.id, state=state, reason=reason[:64], due_at=None, lease_until=None, stopped_at=clock)
         facts.record(db, f"ticket.{state}", complaint_id=row.complaint_id, desk=row.desk)
+
+
+def _pause(attempts: int) -> timedelta:
+    """2, 4, 8 s … ten minutes, and a random half less: tickets that failed together do not come back together."""
+    return timedelta(seconds=min(2.0 ** min(attempts + 1, 10), 600) * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+
+
+def _a_little_more(seconds: float) -> float:
+    return seconds * random.uniform(1.0, 1.5)  # noqa: S311 - jitter
 
 
 def _new_ticket(filed: Complaint) -> NewTicket:

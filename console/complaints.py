@@ -4,7 +4,7 @@ from flask import Blueprint, abort, request
 from werkzeug.wrappers import Response
 
 from bot.desk import TicketState
-from bot.errors import DeskDown, DeskRefused, DeskUncertain
+from bot.errors import DeskDown, DeskRefused, DeskUncertain, Throttled
 from bot.store import complaints as store
 from console import access
 from console.chat import Banner, answer
@@ -49,7 +49,7 @@ def _set(complaint_id: int, wanted: TicketState, note: str) -> tuple[Banner, int
     """The desk owns the state: what it says is what people read."""
     try:
         product().complaints.set_state(complaint_id, wanted, note, access.user())
-    except DeskDown:
+    except (DeskDown, Throttled):
         return Banner("state.desk_down"), 503
     except DeskUncertain:
         return Banner("state.desk_uncertain"), 502

@@ -18,7 +18,7 @@ GOOD: dict[str, Any] = {
     "reason": None,
     "replies": [{"key": "ask.number", "args": {}, "question": "number", "buttons": [{"payload": "skip", "key": "b"}]}],
     "commands": [{"name": "tell_status", "args": {"reference": None}}],
-    "state": {"slots": {}},
+    "state": {"slots": {}, "active_form": None},
     "intent": {"name": "complain", "confidence": 0.9},
     "signals": {"anger": 0.1},
 }
@@ -76,6 +76,9 @@ def test_a_result(rasa: Rasa) -> None:
         {**GOOD, "replies": [], "commands": []},
         {**GOOD, "replies": [{}]},
         {**GOOD, "state": None},
+        {**GOOD, "state": {}},
+        {**GOOD, "state": {"slots": [], "active_form": None}},
+        {**GOOD, "state": {"slots": {}, "active_form": 7}},
         {},
         [],
         b"not json",

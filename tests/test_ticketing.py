@@ -10,7 +10,7 @@ from bot.complaint import desk_source
 from bot.desk import Change, NewTicket, Ticket, TicketState
 from bot.desks.local import LocalDesk
 from bot.dialogue import Script
-from bot.errors import DeskDown, DeskRefused, DeskUncertain, LeaseLost
+from bot.errors import DeskDown, DeskRefused, DeskUncertain, LeaseLost, Throttled
 from bot.faults import NONE
 from bot.store import complaints, conversations, cursors, tickets
 from bot.store.accounts import cursor
@@ -22,6 +22,7 @@ from tests.talking import Hands, complaint_talk
 class ShakyDesk(LocalDesk):
     """The local desk behind a bad line: `plan` says what the next openings do."""
 
+    idempotent = False
     plan: list[str]
     opened = 0
 
@@ -31,6 +32,8 @@ class ShakyDesk(LocalDesk):
             raise DeskDown("planned")
         if step == "refused":
             raise DeskRefused("planned")
+        if step == "throttled":
+            raise Throttled(0)
         if step == "lost":
             raise DeskUncertain("never arrived")
         ShakyDesk.opened += 1
@@ -82,6 +85,7 @@ def open_all(hands: Hands, desk: ShakyDesk) -> str:
     [
         ([], "open", 1),
         (["down", "down"], "open", 1),
+        (["throttled"], "open", 1),
         (["commit then time out"], "open", 1),
         (["refused"], "refused", 0),
     ],
@@ -96,6 +100,15 @@ def test_what_may_have_been_opened_is_looked_for_and_then_given_to_a_person(hand
     desk.plan = ["lost"]
     assert open_all(hands, desk) == "uncertain"
     assert ShakyDesk.opened == 0
+
+
+def test_an_idempotent_desk_is_asked_again_in_doubt(
+    hands: Hands, desk: ShakyDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "idempotent", True)
+    desk.plan = ["lost", "commit then time out"]
+    assert open_all(hands, desk) == "open"
+    assert ShakyDesk.opened == 1
 
 
 def test_a_change_reaches_the_customer_once(hands: Hands, product: Product) -> None:

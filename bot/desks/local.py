@@ -24,6 +24,7 @@ class LocalDesk:
     """Opening is idempotent by reference. `changes` counts the public entries of all tickets."""
 
     kind = "local"
+    idempotent = True
 
     def __init__(self, database: Database) -> None:
         self._database = database

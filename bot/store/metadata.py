@@ -5,6 +5,7 @@ from bot.store import (  # noqa: F401 - importing a subject registers its tables
     blobs,
     complaints,
     conversations,
+    desk_pauses,
     facts,
     inbox,
     outbox,

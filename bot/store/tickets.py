@@ -37,6 +37,7 @@ ticket = Table(
     Column("state", String(16), nullable=False),
     Column("reason", String(64), nullable=False),
     Column("attempts", Integer, nullable=False),
+    Column("looks", Integer, nullable=False, default=0),  # answered searches for what may have been opened
     Column("due_at", UtcTime),  # when to try next; null: nothing to do
     Column("lease_until", UtcTime),
     Column("created_at", UtcTime, nullable=False),
@@ -100,6 +101,7 @@ class TicketRow:
     reason: str
     attempts: int
     deaths: int
+    looks: int
 
 
 _COLUMNS = [ticket.c[name] for name in TicketRow.__dataclass_fields__]

@@ -7,7 +7,7 @@ import pytest
 
 from bot.build import Product
 from bot.desk import TicketState
-from bot.errors import DeskDown, DeskRefused, DeskUncertain
+from bot.errors import DeskDown, DeskRefused, DeskUncertain, Throttled
 from bot.store import complaints
 from bot.store.complaints import Complaint
 from tests.console.seats import Seat, file_complaint, words
@@ -87,6 +87,7 @@ def test_what_the_desk_says_is_said(
 
     for error, status, said in (
         (DeskDown("x"), 503, "工单系统暂时连不上"),
+        (Throttled(5), 503, "工单系统暂时连不上"),
         (DeskUncertain("x"), 502, "不确定是否已更改"),
         (DeskRefused("x"), 409, "工单系统不允许"),
     ):

@@ -11,7 +11,7 @@ import os
 
 import pytest
 
-from tests.chaos.mutants import letters, ownership
+from tests.chaos.mutants import letters, ownership, peers
 from tests.chaos.mutants.mutant import Mutant
 
 VARIABLE = "TINGSU_CHAOS_MUTANT"
@@ -19,6 +19,7 @@ VARIABLE = "TINGSU_CHAOS_MUTANT"
 MUTANTS: dict[str, Mutant] = {
     **letters.MUTANTS,
     **ownership.MUTANTS,
+    **peers.MUTANTS,
 }
 
 
