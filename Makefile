@@ -47,7 +47,7 @@ test-fast: ## only the tests that need no database, server, Rasa or browser: sec
 	@$(SETUP) --dev product
 	$(PY) -m pytest -m "not (store or real or journey or browser or chaos or chaos_long)"
 
-CHAOS = $(PY) -m pytest -n 2 --dist loadfile -m chaos
+CHAOS = $(PY) -m pytest -n 2 --dist loadgroup -m chaos
 .PHONY: chaos
 chaos: ## the guarantees under fire, short (docs/guarantees.md)
 	@$(SETUP) --dev
