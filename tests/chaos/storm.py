@@ -40,10 +40,10 @@ class Size:
     workers: int = 4
 
 
-def people(size: Size, client: httpx.Client, emulator: TimedEmulator) -> list[Person]:
-    """Half of them at Telegram, half at the web chat."""
+def people(size: Size, client: httpx.Client, emulator: TimedEmulator, first: int = 0) -> list[Person]:
+    """Half of them at Telegram, half at the web chat; `first` is the number of the first."""
     made: list[Person] = []
-    for number in range(size.conversations):
+    for number in range(first, first + size.conversations):
         if number % 2:
             made.append(WebPerson(f"web-{number}", number, client))
         else:

@@ -34,7 +34,7 @@ SETTINGS = {
     "TINGSU_TURN_TIMEOUT": "6",
     "TINGSU_CHAOS_LEASES": "10",
 }
-REST = 120.0  # seconds after the last kill and the last post
+REST = 60.0  # seconds without any progress
 
 
 def told_wrong(books: Books) -> list[str]:
@@ -95,7 +95,7 @@ class Storm:
 
     def _rest(self) -> None:
         if not self.world.rest(REST):
-            self.wrong.append(f"{self.world.waiting()} things are unfinished after {REST:g} s")
+            self.wrong.append(f"{self.world.waiting()} things are unfinished, and nothing happens")
         self.recovery = time.time() - self.killer.last
 
     def judge(self) -> tuple[str, list[str]]:

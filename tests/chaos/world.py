@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import Table, func, or_, select, update
 
 from bot import run as product_run
 from bot import settings
@@ -48,6 +48,14 @@ RESTART_AFTER = 0.2  # seconds that a dead process stays away
 _BETWEEN_LOOKS = 0.05
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["__main__", "tests.chaos.process"])
+
+
+# What a process takes leases on.
+_LEASED = {"worker": (conversation, ticket), "poller": (cursor,)}
+
+
+def _lease_columns(table: Table) -> list[str]:
+    return [name for name in ("lease_until", "send_lease_until") if name in table.c]
 
 
 @contextlib.contextmanager
@@ -93,13 +101,17 @@ class Forked:
         self._process: ForkServerProcess = _FORKS.Process(target=process.run, args=(arguments, environ, str(log)))
         self._process.start()
 
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
     def code(self) -> int | None:
         return self._process.exitcode
 
     def signal(self, number: int) -> None:
-        assert self._process.pid is not None
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._process.pid, number)
+            os.kill(self.pid, number)
 
     def wait(self, seconds: float) -> None:
         self._process.join(seconds)
@@ -120,6 +132,10 @@ class Gunicorn:
                 start_new_session=True,
                 preexec_fn=_die_with_parent(),  # noqa: PLW1509 - libc is loaded before the fork
             )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def code(self) -> int | None:
         return self._process.poll()
@@ -247,11 +263,9 @@ class World:
 
     def _free_leases(self, dead: str) -> None:
         """As if their time were over, before the dead one starts again; it is the only one of its kind."""
-        tables = {"worker-0": (conversation, ticket), "poller": (cursor,)}.get(dead, ())
         with self.product.database.write() as db:
-            for table in tables:
-                leases = {name: None for name in ("lease_until", "send_lease_until") if name in table.c}
-                db.execute(update(table).values(leases))
+            for table in _LEASED.get(dead.partition("-")[0], ()):
+                db.execute(update(table).values(dict.fromkeys(_lease_columns(table))))
 
     def _spawn(self, name: str) -> Forked | Gunicorn:
         log = self._home / f"{name}.log"
@@ -307,16 +321,16 @@ class World:
     def disarm(self, moment: Moment) -> None:
         (self._armed / moment.name).unlink(missing_ok=True)
 
-    def leases(self) -> int:
-        """How many are held now, of all kinds."""
-        held = 0
+    def leases(self, name: str) -> int:
+        """How many are held now of the kinds that only a worker, or only the poller, takes."""
         with self.product.database.read() as db:
             clock = db_clock(db)
-            for column in (
-                conversation.c.lease_until, conversation.c.send_lease_until, ticket.c.lease_until, cursor.c.lease_until
-            ):  # fmt: skip
-                held += db.scalar(select(func.count()).where(column > clock)) or 0
-        return held
+            held = [
+                db.scalar(select(func.count()).where(table.c[column] > clock))
+                for table in _LEASED[name.partition("-")[0]]
+                for column in _lease_columns(table)
+            ]
+        return sum(count or 0 for count in held)
 
     def waiting(self) -> int:
         """Messages, answers and tickets that are not finished."""
@@ -333,13 +347,24 @@ class World:
             return int(db.scalar(open_rows) or 0) + unsent + int(unopened or 0)
 
     def rest(self, seconds: float) -> bool:
-        """Waits until nothing is unfinished; False when that takes longer."""
+        """Waits until nothing is unfinished; False when for so long it has not become less."""
+        least = self.waiting()
         deadline = time.monotonic() + seconds
-        while self.waiting():
-            if time.monotonic() > deadline:
-                return False
+        while (now := self.waiting()) and time.monotonic() < deadline:
+            if now < least:
+                least, deadline = now, time.monotonic() + seconds
             time.sleep(0.1)
-        return True
+        return not now
+
+    def obeys(self, name: str) -> bool:
+        """Whether this process is up so far that SIGTERM means "finish" to it, and not death."""
+        with self._lock:
+            child = self._children.get(name)
+        if child is None or child.code() is not None:
+            return False
+        status = Path(f"/proc/{child.pid}/status").read_text(encoding="ascii", errors="replace")
+        caught = next(line for line in status.splitlines() if line.startswith("SigCgt"))
+        return bool(int(caught.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
 
     def desk_is_read(self) -> bool:
         """Whether everything on the desk's paper has been taken over."""
