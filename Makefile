@@ -14,7 +14,7 @@ RASA_PY := .venv-rasa/bin/python
 
 .PHONY: help
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 .PHONY: setup
 setup: ## prepare everything that the commands below need
@@ -35,17 +35,31 @@ train: ## train the model if its data changed
 	@$(SETUP) model
 
 .PHONY: test
-test: ## all tests that CI runs
+test: ## all tests but the chaos ones
 	@$(SETUP) --dev
-	$(PY) -m pytest -n 2 -m "not (journey or browser or chaos)"
+	$(PY) -m pytest -n 2 -m "not (journey or browser or chaos or chaos_long)"
 	$(PY) -m pytest -n 2 --dist loadfile -m "journey or browser"
-	$(PY) -m pytest -m chaos
 	$(RASA_PY) -m pytest tests/rasa
 
 .PHONY: test-fast
 test-fast: ## only the tests that need no database, server, Rasa or browser: seconds
 	@$(SETUP) --dev product
-	$(PY) -m pytest -m "not (store or real or journey or browser or chaos)"
+	$(PY) -m pytest -m "not (store or real or journey or browser or chaos or chaos_long)"
+
+.PHONY: chaos
+chaos: ## the guarantees under fire, short (docs/guarantees.md)
+	@$(SETUP) --dev
+	$(PY) -m pytest -n 2 --dist loadgroup -m chaos
+
+.PHONY: chaos-long
+chaos-long: ## the same with full counts: about an hour, one thing at a time
+	@$(SETUP) --dev
+	$(PY) -m pytest -m chaos_long --timeout 3600
+
+.PHONY: chaos-controls
+chaos-controls: ## take each protection away: its test must go red
+	@$(SETUP) --dev
+	$(PY) -m tests.chaos.controls
 
 .PHONY: lint
 lint: ## style and common mistakes

@@ -51,11 +51,13 @@ class Ticketing:
         with self._database.write() as db:
             clock = conversations.now(db)
             row = store.due(db, clock)
-            if row is None or not desk_pause.may_ask(db, row.desk, clock, LEASE):
+            if row is None:
                 return None
             died = row.state == "opening"  # nobody leaves it so who lives
             if died and row.deaths + 1 >= DEATHS_ALLOWED:
                 self._stop(db, row, "dead", "killed its worker")
+                return None
+            if not desk_pause.may_ask(db, row.desk, clock, LEASE):
                 return None
             if not held.enter_context(self._suspects.alone(died)):
                 store.change(db, row.id, due_at=clock + AGAIN)
@@ -99,8 +101,7 @@ class Ticketing:
             raise
         except Exception as surprise:  # the desk's file has a bug; the ticket may be there all the same
             log.exception("desk broke", complaint=row.complaint_id, error=type(surprise).__name__)
-            with self._database.write() as db:
-                self._later(db, row, "uncertain", type(surprise).__name__, SEARCH_LAG)
+            self._silent(row, "uncertain", type(surprise).__name__, SEARCH_LAG)
 
     def _throttled(self, row: TicketRow, seconds: float) -> None:
         """All tickets wait as long as the desk asked; this one a little longer, so that they do not come at once."""

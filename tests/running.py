@@ -28,7 +28,7 @@ def free_port() -> int:
         return port
 
 
-def wait_for(what: str, look: Callable[[], T | None], seconds: float = 60) -> T:
+def wait_for(what: str, look: Callable[[], T | None], seconds: float = 60, pause: float = 0.4) -> T:
     """The first true answer of `look`. Raises AssertionError that names `what` when it takes too long."""
     deadline = time.monotonic() + seconds
     while True:
@@ -36,7 +36,7 @@ def wait_for(what: str, look: Callable[[], T | None], seconds: float = 60) -> T:
         if found:
             return found
         assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
-        time.sleep(0.4)  # the chat API allows a few reads a second
+        time.sleep(pause)  # by default slow: the chat API allows a few reads a second
 
 
 class Running:

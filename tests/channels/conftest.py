@@ -107,14 +107,18 @@ class TelegramEmulator:
     def push_text(self, chat_id: int, text: str) -> int:
         return self.push(self.message(chat_id, text=text))
 
-    def push_photo(self, chat_id: int, content: bytes, caption: str = "") -> int:
+    def photo(self, chat_id: int, content: bytes, caption: str = "") -> dict[str, Any]:
+        """An update with a picture that can be downloaded here."""
         reference = f"photo-{next(self._numbers)}"
         self._emulator.assets[reference] = {"filename": reference, "data": content, "size": len(content)}
         sizes = [
             {"file_id": f"thumb-of-{reference}", "file_unique_id": "t", "width": 90, "height": 60},
             {"file_id": reference, "file_unique_id": "p", "width": 1280, "height": 960, "file_size": len(content)},
         ]
-        return self.push(self.message(chat_id, photo=sizes, **({"caption": caption} if caption else {})))
+        return self.message(chat_id, photo=sizes, **({"caption": caption} if caption else {}))
+
+    def push_photo(self, chat_id: int, content: bytes, caption: str = "") -> int:
+        return self.push(self.photo(chat_id, content, caption))
 
     def push_tap(self, chat_id: int, data: str, message_id: int) -> int:
         """A tap on a button of the message with this id."""

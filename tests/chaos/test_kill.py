@@ -10,17 +10,13 @@ import shutil
 import tempfile
 import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 import httpx
-import psycopg
 import pytest
-from psycopg import sql
 
 from bot.store.database import Database
 from tests.chaos import agents, killer
@@ -28,10 +24,11 @@ from tests.chaos.checker import WAITING, Report, check, undelivered
 from tests.chaos.customers import Chat, Customer, Plan, TelegramChat, WebChat
 from tests.chaos.ledgers import Books, Driver, read_books
 from tests.chaos.telegram import SECRET, TimedEmulator
-from tests.conftest import PG_HOST, absent, pg_available
+from tests.chaos.world import scratch_postgresql
+from tests.conftest import absent, pg_available
 from tests.running import Agent, Running, running, wait_for
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 CUSTOMERS = 50
 ARRIVE_WITHIN = 25.0  # seconds
@@ -41,19 +38,6 @@ COME_TO_REST = 90.0  # seconds after the last customer has left; a dead worker's
 SETTINGS = {"TINGSU_LEASE_SECONDS": "16", "TINGSU_TURN_TIMEOUT": "12"}
 
 
-@contextmanager
-def own_postgresql() -> Iterator[dict[str, str]]:
-    """A database of this test's own, dropped at the end, and a Redis number."""
-    name = f"tingsu_chaos_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(PG_HOST, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    try:
-        yield {"TINGSU_DATABASE_URL": f"{PG_HOST.rsplit('/', 1)[0]}/{name}", "TINGSU_REDIS_URL": REDIS}
-    finally:
-        with psycopg.connect(PG_HOST, autocommit=True) as admin:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
 @pytest.fixture
 def home() -> Iterator[Path]:
     """Outside pytest's own folders: it stays when the test fails, for as long as somebody wants to look."""
@@ -61,18 +45,6 @@ def home() -> Iterator[Path]:
     yield made
     if not (made / "ledgers.json").exists():
         shutil.rmtree(made)
-
-
-@pytest.fixture
-def driver() -> Driver:
-    return Driver()
-
-
-@pytest.fixture
-def emulator(driver: Driver) -> Iterator[TimedEmulator]:
-    started = TimedEmulator(driver)
-    yield started
-    started.close()
 
 
 @pytest.fixture
@@ -86,7 +58,13 @@ def chats() -> Iterator[list[Chat]]:
         chat.close()
 
 
-@pytest.fixture(params=["embedded", "postgresql and redis"])
+# Each takes two to three minutes; the storm of test_storm.py does PostgreSQL in the short set.
+@pytest.fixture(
+    params=[
+        pytest.param("embedded", marks=pytest.mark.chaos),
+        pytest.param("postgresql and redis", marks=pytest.mark.chaos_long),
+    ]
+)
 def product(
     request: pytest.FixtureRequest, home: Path, chats: list[Chat], emulator: TimedEmulator
 ) -> Iterator[Running]:
@@ -104,7 +82,10 @@ def product(
         return
     if not pg_available():
         absent("PostgreSQL server on 127.0.0.1:5432")
-    with own_postgresql() as outside, running(home, **environ, **outside) as started:
+    with (
+        scratch_postgresql() as url,
+        running(home, **environ, TINGSU_DATABASE_URL=url, TINGSU_REDIS_URL=REDIS) as started,
+    ):
         yield started
 
 

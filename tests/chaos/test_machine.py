@@ -485,7 +485,12 @@ class Section6(RuleBasedStateMachine):
             return
         self.g.hours.open = True
         self.g.script.answer = complaint_talk
-        self.g.messenger.on_send = lambda outgoing, arrive: (self._may_leave(outgoing), arrive())[1]
+
+        def network(outgoing: Outgoing, arrive: Callable[[], None]) -> None:
+            self._may_leave(outgoing)
+            arrive()
+
+        self.g.messenger.on_send = network
         for _ in range(3):
             self._catch_up()
         self.holds()

@@ -1,8 +1,8 @@
 """H3, H4, H5, and a wish while a turn hangs: who takes each message, on both databases."""
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
@@ -74,17 +74,51 @@ def test_a_wish_is_heard_while_a_turn_hangs(hands: Hands, script: Script, agent:
     assert [row.topic for row in hands.rows("ann")] == ["position"]
 
 
+class Shift:
+    """An agent who claims, replies and lets go, again and again, while the customer writes on."""
+
+    def __init__(self, product: Product, agent: User, where: int) -> None:
+        self.product = product
+        self.agent = agent
+        self.where = where
+        self.did = dict.fromkeys(("claim", "reply", "release", "close", "refused"), 0)
+
+    def look(self) -> conversations.Conversation:
+        with self.product.database.read() as db:
+            found = conversations.read(db, self.where)
+        assert found is not None
+        return found
+
+    def serve(self, number: int) -> None:
+        """Once; every second time the end is a close, which a newer message refuses: then it is a release."""
+        seen, ownership = self.look(), self.product.ownership
+        last = seen.next_sequence - 1
+        leave = ("close", ownership.close) if number % 2 else ("release", ownership.release)
+        try:
+            self._done("claim", ownership.claim(self.where, seen.epoch, self.agent))
+            self._done("reply", ownership.reply(self.where, self.agent, f"c{number}", "agent here", last))
+            self._done(leave[0], leave[1](self.where, self.agent, self.look().epoch, last))
+        except Newer:
+            self.did["refused"] += 1
+            ownership.release(self.where, self.agent, self.look().epoch, last)
+        except NotYours:
+            self.did["refused"] += 1
+
+    def _done(self, name: str, _outcome: object) -> None:
+        self.did[name] += 1
+
+    def serve_while(self, writer: threading.Thread) -> None:
+        number = 0
+        while writer.is_alive():
+            self.serve(number := number + 1)
+
+
 def test_each_message_has_one_taker_while_agents_come_and_go(hands: Hands, agent: User) -> None:
     """H3: reply, release and close against a customer who goes on writing."""
     product, stop = hands.product, threading.Event()
     where = product.inbox.accept(chat(product), text("ann", "word 0")).conversation_id
     assert where is not None
-
-    def look() -> conversations.Conversation:
-        with product.database.read() as db:
-            found = conversations.read(db, where)
-        assert found is not None
-        return found
+    shift = Shift(product, agent, where)
 
     def writes() -> None:
         for number in range(1, 120):
@@ -96,39 +130,21 @@ def test_each_message_has_one_taker_while_agents_come_and_go(hands: Hands, agent
             if not hands.turns.work_once() and not hands.sender.send_once():
                 stop.wait(0.005)
 
-    did = {"claim": 0, "reply": 0, "release": 0, "close": 0, "refused": 0}
-
-    def serves(number: int) -> None:
-        seen, ownership = look(), product.ownership
-        last = seen.next_sequence - 1
-        steps: list[tuple[str, Callable[[], object]]] = [("claim", lambda: ownership.claim(where, seen.epoch, agent))]
-        steps.append(("reply", lambda: ownership.reply(where, agent, f"c{number}", "agent here", last)))
-        leave = ownership.close if number % 2 else ownership.release
-        steps.append(("close" if number % 2 else "release", lambda: leave(where, agent, look().epoch, last)))
-        for name, step in steps:
-            try:
-                step()
-                did[name] += 1
-            except Newer:
-                did["refused"] += 1
-                ownership.release(where, agent, look().epoch, last)
-            except NotYours:
-                did["refused"] += 1
-                return
-
     threads = [threading.Thread(target=works), threading.Thread(target=writes)]
     for thread in threads:
         thread.start()
-    number = 0
-    while threads[1].is_alive():
-        serves(number := number + 1)
+    shift.serve_while(threads[1])
     stop.set()
     for thread in threads:
         thread.join(60)
     product.inbox.accept(chat(product), text("ann", "the last word"))
     hands.work()
+    assert shift.did["reply"] and shift.did["release"] and shift.did["claim"], shift.did
+    _check_takers(product)
+
+
+def _check_takers(product: Product) -> None:
     rows = read_books(product.database)
-    assert did["reply"] and did["release"] and did["claim"], did
     assert {row["disposition"] for row in rows.inbox} == {"turn", "person"}
     done = [turn for turn in rows.turn if turn["state"] == "done"]
     for row in rows.inbox:
@@ -169,7 +185,7 @@ def test_a_form_that_is_sent_twice_is_one_message(product: Product, hands: Hands
 
         def press(seat: Seat, number: int = number, gate: threading.Barrier = gate) -> int:
             gate.wait(30)
-            fields = {"client_id": f"client-{number:04}", "text": f"hello {number}", "seen_sequence": 1}
+            fields: dict[str, Any] = {"client_id": f"client-{number:04}", "text": f"hello {number}", "seen_sequence": 1}
             return seat.press(f"/conversations/{where}/reply", **fields).status_code
 
         with ThreadPoolExecutor(2) as pool:

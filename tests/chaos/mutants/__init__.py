@@ -11,12 +11,13 @@ import os
 
 import pytest
 
-from tests.chaos.mutants import letters, ownership, peers
+from tests.chaos.mutants import crash, letters, ownership, peers
 from tests.chaos.mutants.mutant import Mutant
 
 VARIABLE = "TINGSU_CHAOS_MUTANT"
 
 MUTANTS: dict[str, Mutant] = {
+    **crash.MUTANTS,
     **letters.MUTANTS,
     **ownership.MUTANTS,
     **peers.MUTANTS,
