@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     worker = commands.add_parser("worker", help="answer conversations, send, open tickets")
     worker.add_argument("--threads", type=int, default=4, help="conversations answered at once (default 4)")
     commands.add_parser("poller", help="read polled channels and desks")
+    commands.add_parser("restored", help="once after a backup was restored, before anything else starts")
     talk = commands.add_parser("talk", help="talk to the bot in this terminal")
     talk.add_argument("--language", choices=("zh", "en"), default="zh")
     parse = commands.add_parser("parse", help="one utterance a line in, one JSON object a line out")
@@ -90,14 +91,31 @@ def _with_product(args: argparse.Namespace, product: "Product") -> int:
         from bot import talk
 
         return talk.main(product, args.language)
+    if args.command == "restored":
+        return _restored(product)
     return _add_user(product, args)
+
+
+def _restored(product: "Product") -> int:
+    from bot.restored import set_aside
+
+    found = set_aside(product.database, product.channels)
+    print(
+        f"{found.messages} messages that may have gone out already are uncertain now; look at them in the console.\n"
+        f"{found.tickets} tickets will be searched at the desk before they are opened.\n"
+        f"{found.unanswered} messages of customers are open: the bot answers them, perhaps a second time."
+    )
+    return 0
 
 
 def _worker(product: "Product", threads: int) -> int:
     from bot.worker import Job, Stop, run
 
     stop = Stop().on_signals()
-    jobs = [Job(f"turns-{n}", "work", product.turns().work_once) for n in range(max(1, threads))]
+    turns = [product.turns() for _ in range(max(1, threads))]
+    for one in turns:
+        one.stopping = stop.asked
+    jobs = [Job(f"turns-{n}", "work", one.work_once) for n, one in enumerate(turns)]
     jobs += [Job(f"send-{n}", "send", product.sender().send_once) for n in range(2)]
     jobs.append(Job("tickets", "tickets", product.ticketing().open_once))
     jobs.append(Job("waiting", "closing time", product.waiting().end_hopeless_waits))

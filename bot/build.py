@@ -16,13 +16,16 @@ from bot.complaint import Complaints
 from bot.conversation import Ownership
 from bot.desk import Desk
 from bot.desks import DESKS
-from bot.dialogue import Dialogue, Rasa
+from bot.dialogue import Dialogue, Rasa, Timed
 from bot.faults import NONE, Faults
 from bot.hours import Calendar
 from bot.inbox import Inbox
 from bot.limiter import Limiter
 from bot.live import Live
+from bot.measures import Measures
 from bot.media import Media
+from bot.metrics import Figures
+from bot.pressure import Pressure
 from bot.sealing import Seal
 from bot.sender import Sender
 from bot.settings import Settings
@@ -88,13 +91,16 @@ class Product:
     live: Live
     commands: Commands
     faults: Faults
+    measures: Measures
+    figures: Figures
+    pressure: Pressure
 
     def turns(self) -> Turns:
         """A worker thread's hands."""
         return Turns(
             self.database,
             self.bell,
-            self.dialogue,
+            Timed(self.dialogue, self.measures),
             self.commands,
             Media(self.database, self.blobs, self.channels, self.faults),
             self.calendar,
@@ -103,7 +109,7 @@ class Product:
         )
 
     def sender(self) -> Sender:
-        return Sender(self.database, self.bell, self.texts, self.channels, self.faults)
+        return Sender(self.database, self.bell, self.texts, self.channels, self.faults, self.measures)
 
     def ticketing(self) -> Ticketing:
         return Ticketing(self.database, self.desk, self.faults)
@@ -136,6 +142,12 @@ def build(
     within = timedelta(minutes=settings.callback_within_minutes)
     accounts = seed_accounts(database, seal, settings)
     desk = desk or DESKS["local"](database)
+    dialogue = dialogue or Rasa(settings.rasa_url or _NO_RASA, settings.turn_timeout)
+    measures = Measures()
+    longest = timedelta(minutes=settings.longest_backlog_minutes)
+    pressure = Pressure(database, settings.home, settings.least_disk_mb * 1024 * 1024, longest)
+    reach = {"redis": bell.alive} if settings.redis_url else {}
+    reach |= {"rasa": dialogue.alive} if settings.rasa_url else {}
     complaints = Complaints(database, bell, seal, desk, settings.statutory_days, faults)
     return Product(
         settings=settings,
@@ -147,16 +159,19 @@ def build(
         accounts={(account.kind, account.slug): account for account in accounts.values()},
         channels=LiveChannels(accounts),
         desk=desk,
-        dialogue=dialogue or Rasa(settings.rasa_url or _NO_RASA, settings.turn_timeout),
+        dialogue=dialogue,
         blobs=SqlBlobs(database),
         limiter=Limiter(settings.redis_url),
-        inbox=Inbox(database, bell, calendar, seal, within, faults),
+        inbox=Inbox(database, bell, calendar, seal, within, faults, measures),
         ownership=Ownership(database, bell, faults),
         complaints=complaints,
         people=Users(database, settings, seal),
         live=Live(database, bell),
         commands=Commands(complaints, calendar, within),
         faults=faults,
+        measures=measures,
+        figures=Figures(database, settings.home, reach, pressure),
+        pressure=pressure,
     )
 
 

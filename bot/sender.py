@@ -13,6 +13,7 @@ from bot.bell import Bell
 from bot.channel import SEND_DEADLINE, Channel
 from bot.errors import SendFailed, SendUncertain, Throttled
 from bot.faults import Faults, Moment
+from bot.measures import Measures
 from bot.message import Button, Outgoing
 from bot.splitting import split
 from bot.store import conversations, leases, people
@@ -66,13 +67,20 @@ class Sender:
     """One thread's sender. `channels` maps account ids to live channels."""
 
     def __init__(
-        self, database: Database, bell: Bell, texts: Texts, channels: Mapping[int, Channel], faults: Faults
+        self,
+        database: Database,
+        bell: Bell,
+        texts: Texts,
+        channels: Mapping[int, Channel],
+        faults: Faults,
+        measures: Measures,
     ) -> None:
         self._database = database
         self._bell = bell
         self._texts = texts
         self._channels = channels
         self._faults = faults
+        self._measures = measures
 
     def send_once(self) -> bool:
         """Sends for the conversation that has waited longest; False when nothing was due."""
@@ -186,7 +194,8 @@ class Sender:
             )
             self._faults.at(Moment.SENDING)
             try:
-                sent_id = letter.channel.send(outgoing).platform_id
+                with self._measures.sending(letter.channel.kind):
+                    sent_id = letter.channel.send(outgoing).platform_id
             except Throttled as pause:
                 self._retry(letter.row, index, pause.retry_after, "throttled")
                 return

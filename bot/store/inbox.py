@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     select,
+    text,
     update,
 )
 
@@ -57,6 +58,12 @@ inbox = Table(
     UniqueConstraint("account_id", "event_key"),
     UniqueConstraint("conversation_id", "sequence"),
     Index("ix_inbox_open", "conversation_id", "disposition", "sequence"),
+    Index(
+        "ix_inbox_waiting",
+        "received_at",
+        sqlite_where=text("disposition = 'open'"),
+        postgresql_where=text("disposition = 'open'"),
+    ),
 )
 
 attachment = Table(
@@ -128,12 +135,14 @@ def by_key(db: Connection, account_id: int, event_key: str) -> InboxRow | None:
     return InboxRow(**row._mapping) if row else None
 
 
-def open_rows(db: Connection, conversation_id: int, *, up_to: int | None = None) -> list[InboxRow]:
-    """What nobody has taken yet, in order; with `up_to`, only to that sequence number."""
+def open_rows(
+    db: Connection, conversation_id: int, *, up_to: int | None = None, limit: int | None = None
+) -> list[InboxRow]:
+    """What nobody has taken yet, in order; with `up_to`, only to that sequence number; at most `limit`."""
     statement = select(*_COLUMNS).where(inbox.c.conversation_id == conversation_id, inbox.c.disposition == OPEN)
     if up_to is not None:
         statement = statement.where(inbox.c.sequence <= up_to)
-    return [InboxRow(**row._mapping) for row in db.execute(statement.order_by(inbox.c.sequence))]
+    return [InboxRow(**row._mapping) for row in db.execute(statement.order_by(inbox.c.sequence).limit(limit))]
 
 
 def take_for_turn(db: Connection, conversation_id: int, first: int, last: int, turn_id: int, at: datetime) -> int:

@@ -17,11 +17,14 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    text,
     update,
 )
 
 from bot.store.schema import Id, UtcTime, db_now, metadata
 from bot.store.sql import inserted_id, locked
+
+UNOPENED = "state IN ('wanted', 'opening', 'uncertain', 'refused')"  # of the index; questions say the same words
 
 # One per complaint. state: wanted, opening, open, uncertain, refused.
 ticket = Table(
@@ -38,6 +41,7 @@ ticket = Table(
     Column("lease_until", UtcTime),
     Column("created_at", UtcTime, nullable=False),
     Index("ix_ticket_due", "due_at"),
+    Index("ix_ticket_unopened", "state", sqlite_where=text(UNOPENED), postgresql_where=text(UNOPENED)),
 )
 
 # Desk changes that were taken over, once each.
@@ -130,6 +134,16 @@ def due(db: Connection, clock: datetime) -> TicketRow | None:
 
 def change(db: Connection, row_id: int, **values: Any) -> None:
     db.execute(update(ticket).where(ticket.c.id == row_id).values(**values))
+
+
+def search_before_opening(db: Connection) -> int:
+    """Tickets still to be opened count as tried once, so that the desk is searched first; gives how many."""
+    done = db.execute(
+        update(ticket)
+        .where(text(UNOPENED), ticket.c.due_at.is_not(None), ticket.c.attempts == 0)
+        .values(attempts=1, lease_until=None)
+    )
+    return int(done.rowcount)
 
 
 def take_change(db: Connection, desk: str, change_id: str) -> bool:

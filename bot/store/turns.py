@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     Connection,
     ForeignKey,
+    Index,
     Integer,
     String,
     Table,
@@ -15,10 +16,13 @@ from sqlalchemy import (
     UniqueConstraint,
     insert,
     select,
+    text,
     update,
 )
 
 from bot.store.schema import Id, UtcTime, db_now, metadata
+
+UNFINISHED = "state IN ('open', 'dead')"  # of the index; a question that uses it has to say the same words
 
 turn = Table(
     "turn",
@@ -40,6 +44,9 @@ turn = Table(
     Column("intent", String(64), nullable=False),
     Column("finished_at", UtcTime),
     UniqueConstraint("conversation_id", "epoch", "first_sequence"),
+    Index(
+        "ix_turn_unfinished", "state", "created_at", sqlite_where=text(UNFINISHED), postgresql_where=text(UNFINISHED)
+    ),
 )
 
 
