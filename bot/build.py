@@ -16,7 +16,7 @@ from bot.complaint import Complaints
 from bot.conversation import Ownership
 from bot.desk import Desk
 from bot.desks import DESKS
-from bot.dialogue import Dialogue, Rasa
+from bot.dialogue import Dialogue, Rasa, Timed
 from bot.faults import NONE, Faults
 from bot.hours import Calendar
 from bot.inbox import Inbox
@@ -24,7 +24,10 @@ from bot.inspection import Inspection
 from bot.letters import Letters
 from bot.limiter import Limiter
 from bot.live import Live
+from bot.measures import Measures
 from bot.media import Media
+from bot.metrics import Figures
+from bot.pressure import Pressure
 from bot.privacy import Privacy
 from bot.retention import Keep, Retention
 from bot.scanner import scanner
@@ -97,13 +100,16 @@ class Product:
     commands: Commands
     suspects: Suspects
     faults: Faults
+    measures: Measures
+    figures: Figures
+    pressure: Pressure
 
     def turns(self) -> Turns:
         """A worker thread's hands."""
         return Turns(
             self.database,
             self.bell,
-            self.dialogue,
+            Timed(self.dialogue, self.measures),
             self.commands,
             Media(self.database, self.blobs, self.channels, self.inspection, self.faults),
             self.calendar,
@@ -113,7 +119,16 @@ class Product:
         )
 
     def sender(self) -> Sender:
-        return Sender(self.database, self.bell, self.texts, self.channels, self.limiter, self.suspects, self.faults)
+        return Sender(
+            self.database,
+            self.bell,
+            self.texts,
+            self.channels,
+            self.limiter,
+            self.suspects,
+            self.faults,
+            self.measures,
+        )
 
     def ticketing(self) -> Ticketing:
         return Ticketing(self.database, self.desk, self.suspects, self.faults)
@@ -152,6 +167,12 @@ def build(
     within = timedelta(minutes=settings.callback_within_minutes)
     accounts = seed_accounts(database, seal, settings)
     desk = desk or DESKS["local"](database)
+    dialogue = dialogue or Rasa(settings.rasa_url or _NO_RASA, settings.turn_timeout)
+    measures = Measures()
+    longest = timedelta(minutes=settings.longest_backlog_minutes)
+    pressure = Pressure(database, settings.home, settings.least_disk_mb * 1024 * 1024, longest)
+    reach = {"redis": bell.alive} if settings.redis_url else {}
+    reach |= {"rasa": dialogue.alive} if settings.rasa_url else {}
     complaints = Complaints(database, bell, seal, desk, settings.statutory_days, faults)
     return Product(
         settings=settings,
@@ -163,11 +184,11 @@ def build(
         accounts={(account.kind, account.slug): account for account in accounts.values()},
         channels=LiveChannels(accounts),
         desk=desk,
-        dialogue=dialogue or Rasa(settings.rasa_url or _NO_RASA, settings.turn_timeout),
+        dialogue=dialogue,
         blobs=SqlBlobs(database),
         inspection=Inspection(scanner(settings.clamd)),
         limiter=Limiter(settings.redis_url),
-        inbox=Inbox(database, bell, calendar, seal, within, faults),
+        inbox=Inbox(database, bell, calendar, seal, within, faults, measures),
         ownership=Ownership(database, bell, faults),
         complaints=complaints,
         people=Users(database, settings, seal),
@@ -176,6 +197,9 @@ def build(
         commands=Commands(complaints, calendar, within),
         suspects=Suspects(),
         faults=faults,
+        measures=measures,
+        figures=Figures(database, settings.home, reach, pressure),
+        pressure=pressure,
     )
 
 

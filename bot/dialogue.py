@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import httpx
 
 from bot.errors import DialogueDown, TurnFailed
+from bot.measures import Measures
 
 # What aiohttp, inside Rasa, says of an action server that is not there.
 _AWAY = frozenset({"ClientConnectorError", "ClientOSError", "ServerDisconnectedError", "ConnectionRefusedError"})
@@ -138,6 +139,24 @@ def _reply(raw: Mapping[str, Any]) -> Mapping[str, Any]:
         "question": raw.get("question"),
         "buttons": [{"payload": str(b["payload"]), "key": str(b["key"])} for b in raw.get("buttons") or ()],
     }
+
+
+class Timed:
+    """Any dialogue, with a stopwatch."""
+
+    def __init__(self, dialogue: Dialogue, measures: Measures) -> None:
+        self._dialogue = dialogue
+        self._measures = measures
+
+    def turn(self, question: Question) -> Said:
+        with self._measures.turning():
+            return self._dialogue.turn(question)
+
+    def alive(self) -> bool:
+        return self._dialogue.alive()
+
+    def close(self) -> None:
+        self._dialogue.close()
 
 
 class Script:

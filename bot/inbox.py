@@ -14,6 +14,7 @@ from bot.errors import LeaseLost
 from bot.faults import Faults, Moment
 from bot.hours import Calendar
 from bot.masking import mask_id_cards
+from bot.measures import Measures
 from bot.message import TURN_KINDS, Incoming, Kind
 from bot.sealing import Seal
 from bot.store import conversations, cursors, leases, people
@@ -48,6 +49,7 @@ class Inbox:
         seal: Seal,
         callback_within: timedelta,
         faults: Faults,
+        measures: Measures,
     ) -> None:
         self._database = database
         self._bell = bell
@@ -55,10 +57,11 @@ class Inbox:
         self._seal = seal
         self._callback_within = callback_within
         self._faults = faults
+        self._measures = measures
 
     def accept(self, account: Account, incoming: Incoming) -> Accepted:
         """Returns after the commit; the same event again changes nothing."""
-        with self._database.write() as db:
+        with self._measures.accepting(account.kind), self._database.write() as db:
             accepted = self._accept(db, account, incoming)
             self._faults.at(Moment.ACCEPT_BEFORE_COMMIT)
         self._faults.at(Moment.ACCEPT_AFTER_COMMIT)
@@ -160,7 +163,7 @@ class Inbox:
     def _place(self, db: Connection, found: Conversation, incoming: Incoming, text: str, inbox_id: int) -> str:
         """Decides the disposition, and does what the message asks for at once."""
         occasion = f"{inbox_id}"
-        if _wishes_person(incoming, text) and found.state != "agent":
+        if wishes_person(incoming, text) and found.state != "agent":
             return self._wish(db, found, occasion)
         if found.state == "queued" and _stops_waiting(incoming, text):
             return self._stop_waiting(db, found, occasion)
@@ -251,7 +254,9 @@ def _clean(text: str) -> str:
     return mask_id_cards(kept.encode("utf-8", "replace").decode("utf-8"))
 
 
-def _wishes_person(incoming: Incoming, text: str) -> bool:
+def wishes_person(incoming: Incoming, text: str | None = None) -> bool:
+    """Whether this event asks for a person. `text`: as it is kept, if it has been cleaned already."""
+    text = _clean(incoming.text) if text is None else text
     if incoming.payload:
         return incoming.kind is Kind.TAP and incoming.payload == HUMAN
     return incoming.kind in _WITH_WORDS and wishes.asks_for_person(text)

@@ -18,6 +18,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from bot.errors import TingsuError
+from bot.measures import FOLDER
 from bot.sealing import Seal
 from bot.settings import Settings
 from bot.store.database import Database, upgrade
@@ -57,6 +58,7 @@ def main(settings: Settings) -> int:
         children = plan(settings, ports, os.environ)
         print(f"Tingsu starts. Its data is in {settings.home}", flush=True)
         _prepare_database(settings)
+        _fresh_measures(settings.home / "metrics")
         note = settings.home / "run.json"
         supervisor = Supervisor(
             children,
@@ -81,7 +83,7 @@ def plan(settings: Settings, ports: Ports, environ: Mapping[str, str]) -> list[C
     children = [
         _door("public", "webhooks", ports.public, told),
         _door("console", "console", ports.console, told),
-        _command("worker", told),
+        _command("worker", told, grace=30.0),  # a turn that has been asked takes up to TINGSU_TURN_TIMEOUT
         _command("poller", told),
     ]
     if not settings.rasa_url:
@@ -99,6 +101,7 @@ def _told(settings: Settings, environ: Mapping[str, str], redis_url: str, rasa_u
         "TINGSU_DATABASE_URL": settings.database_url,
         "TINGSU_REDIS_URL": redis_url,
         "TINGSU_RASA_URL": rasa_url,
+        FOLDER: str(settings.home / "metrics"),
         "PYTHONUNBUFFERED": "1",
     }
 
@@ -118,8 +121,8 @@ def _door(name: str, package: str, port: int, told: Mapping[str, str]) -> Child:
     return Child(name, command, DOORS, told, port, ready, grace=13.0)  # gunicorn's own grace is 10
 
 
-def _command(name: str, told: Mapping[str, str]) -> Child:
-    return Child(name, (sys.executable, "-m", "bot", name), WORKERS, told)
+def _command(name: str, told: Mapping[str, str], grace: float = 10.0) -> Child:
+    return Child(name, (sys.executable, "-m", "bot", name), WORKERS, told, grace=grace)
 
 
 def _understanding(ports: Ports, environment: Mapping[str, str]) -> list[Child]:
@@ -239,6 +242,13 @@ def _fresh_logs(folder: Path) -> Path:
     for log in folder.glob("*.log"):
         log.replace(log.with_suffix(".log.1"))
     return folder
+
+
+def _fresh_measures(folder: Path) -> None:
+    """Counters begin at zero with each run, as Prometheus expects of a restart; else old files would pile up."""
+    folder.mkdir(exist_ok=True)
+    for file in folder.glob("*.db"):
+        file.unlink()
 
 
 def _write_note(note: Path, children: list[Child], pids: Mapping[str, int]) -> None:

@@ -17,6 +17,7 @@ from bot.channel import SEND_DEADLINE, Channel
 from bot.errors import SendFailed, SendUncertain, Throttled
 from bot.faults import Faults, Moment
 from bot.limiter import Limiter
+from bot.measures import Measures
 from bot.message import Button, Outgoing
 from bot.splitting import split
 from bot.store import conversations, leases, people
@@ -81,6 +82,7 @@ class Sender:
         limiter: Limiter,
         suspects: Suspects,
         faults: Faults,
+        measures: Measures,
     ) -> None:
         self._database = database
         self._bell = bell
@@ -89,6 +91,7 @@ class Sender:
         self._limiter = limiter
         self._suspects = suspects
         self._faults = faults
+        self._measures = measures
         self._lease_ends: float | None = None  # by the monotonic clock
 
     def send_once(self) -> bool:
@@ -257,7 +260,8 @@ class Sender:
             )
             self._faults.at(Moment.SENDING)
             try:
-                sent_id = letter.channel.send(outgoing).platform_id
+                with self._measures.sending(letter.channel.kind):
+                    sent_id = letter.channel.send(outgoing).platform_id
             except Throttled as pause:
                 self._retry(letter.row, index, outbox.after_throttling(pause.retry_after), "throttled")
                 return False

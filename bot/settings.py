@@ -51,6 +51,9 @@ class Settings:
     rasa_patience: float  # seconds without Rasa before a turn is given to a person
     lease_seconds: float
     log_level: str
+    metrics_token: str
+    least_disk_mb: int
+    longest_backlog_minutes: int
 
     @property
     def embedded(self) -> bool:
@@ -209,6 +212,9 @@ def read(environ: Mapping[str, str]) -> Settings:
         turn_timeout=r.parsed("TURN_TIMEOUT", "20", _seconds, "seconds"),
         rasa_patience=r.parsed("RASA_PATIENCE", "120", _seconds, "seconds"),
         lease_seconds=r.parsed("LEASE_SECONDS", "45", _seconds, "seconds"),
+        metrics_token=r.text("METRICS_TOKEN"),
+        least_disk_mb=r.parsed("LEAST_DISK_MB", "512", _positive, "MiB"),
+        longest_backlog_minutes=r.parsed("LONGEST_BACKLOG_MINUTES", "30", _positive, "minutes"),
         log_level=r.parsed(
             "LOG_LEVEL", "info", _one_of("debug", "info", "warning", "error"), "debug, info, warning or error"
         ),

@@ -18,6 +18,9 @@ from bot.store.turns import TurnRow
 HARMLESS = frozenset({"complain", "status"})  # offers that answer no question and decide nothing
 DOWNLOAD_AGAIN = timedelta(seconds=5)
 BURST = timedelta(seconds=3)  # messages closer together than this are one thought
+LATE = timedelta(seconds=10)  # who has waited so long and wrote again did so without an answer: it is one thought too
+MOST_MESSAGES = 20  # in one turn
+MOST_WORDS = 4_000  # characters in one turn, unless a single message is longer
 
 
 def fix_next(db: Connection, current: Conversation) -> TurnRow | None:
@@ -25,9 +28,9 @@ def fix_next(db: Connection, current: Conversation) -> TurnRow | None:
 
     Taps on anything but the open question are answered here, without Rasa, and never become a turn.
     """
-    while rows := store.open_rows(db, current.id):
+    while rows := store.open_rows(db, current.id, limit=MOST_MESSAGES):
         if rows[0].kind != Kind.TAP:
-            return _fix_words(db, current, _burst(rows))
+            return _fix_words(db, current, _together(rows, conversations.now(db)))
         payload = meaning_of_tap(db, current, rows[0].payload)
         if payload is not None:
             return _fix(db, current, rows[:1], text=None, payload=payload)
@@ -35,11 +38,14 @@ def fix_next(db: Connection, current: Conversation) -> TurnRow | None:
     return None
 
 
-def _burst(rows: Sequence[InboxRow]) -> Sequence[InboxRow]:
-    """The first message and what followed it at once."""
-    taken = [rows[0]]
+def _together(rows: Sequence[InboxRow], clock: datetime) -> Sequence[InboxRow]:
+    """The first message and what followed it at once; when we are late, everything that waits, up to a bound."""
+    late = clock - rows[0].received_at > LATE
+    taken, words = [rows[0]], len(rows[0].text)
     for row in rows[1:]:
-        if row.kind == Kind.TAP or row.received_at - taken[-1].received_at > BURST:
+        words += len(row.text)
+        apart = row.received_at - taken[-1].received_at > BURST
+        if row.kind == Kind.TAP or (apart and not late) or words > MOST_WORDS:
             break
         taken.append(row)
     return taken
@@ -105,7 +111,7 @@ def finish_stale(db: Connection, turn: TurnRow) -> None:
 
 def due_again(db: Connection, current: Conversation) -> datetime | None:
     """When this conversation needs a worker again, from what is open; None for not at all."""
-    if current.state == "bot" and store.open_rows(db, current.id):
+    if current.state == "bot" and store.open_rows(db, current.id, limit=1):
         return conversations.now(db)
     if store.pending_attachments(db, current.id):
         return conversations.now(db) + DOWNLOAD_AGAIN

@@ -74,6 +74,7 @@ class Turns:
         self._suspects = suspects
         self._faults = faults
         self._lease_ends: float | None = None  # by the monotonic clock
+        self.stopping: Callable[[], bool] = lambda: False  # asked between two turns of one lease
 
     def work_once(self) -> bool:
         """Answers the conversation that has waited longest; False when nobody waits."""
@@ -123,7 +124,7 @@ class Turns:
     def _answer(self, leased: Conversation) -> timedelta | None:
         """Makes turns until nobody waits; gives a pause when the dialogue has none to give now."""
         for _ in range(TURNS_PER_LEASE):
-            fixed = self._fix(leased)
+            fixed = None if self.stopping() else self._fix(leased)
             if fixed is None:
                 return None
             current, turn = fixed

@@ -6,7 +6,7 @@ from flask import Flask
 
 from bot import build, logs, settings
 from bot.build import Product
-from console import access, chat, complaints, headers, letters, login, page, problems, queue, stream
+from console import access, chat, complaints, figures, headers, letters, login, page, problems, queue, stream
 
 _LARGEST_FORM = 128 * 1024  # bytes: the longest reply, percent-encoded, several times over
 
@@ -21,7 +21,7 @@ def create_app(product: Product | None = None) -> Flask:
     app.config.update(MAX_CONTENT_LENGTH=_LARGEST_FORM, MAX_FORM_MEMORY_SIZE=_LARGEST_FORM)
     app.extensions["tingsu"] = product
     app.url_map.converters["id"] = page.IdConverter
-    for subject in (login, queue, chat, complaints, letters, stream):
+    for subject in (login, queue, chat, complaints, letters, stream, figures):
         app.register_blueprint(subject.routes)
     app.add_url_rule("/live", "live", lambda: ("ok\n", {"Content-Type": "text/plain"}))
     access.install(app)

@@ -11,9 +11,11 @@ from werkzeug.wrappers import Response as AnyResponse
 from bot.conversation import LEADING
 from bot.store.users import Session, User
 from bot.users import ROLES
+from console import figures
 from console.page import product
 
 ANYONE: frozenset[str] = frozenset({"(no login)"})
+MACHINES: frozenset[str] = frozenset({"(a program: console/figures.py)"})
 EVERYONE = frozenset(ROLES)
 STAFF = frozenset({"agent", "supervisor", "admin"})  # marketing reads no conversation
 
@@ -22,6 +24,7 @@ STAFF = frozenset({"agent", "supervisor", "admin"})  # marketing reads no conver
 ACCESS: Mapping[str, frozenset[str]] = {
     "static": ANYONE,
     "live": ANYONE,
+    "figures.metrics": MACHINES,
     "login.form": ANYONE,
     "login.enter": ANYONE,
     "login.leave": EVERYONE,
@@ -94,6 +97,8 @@ def _check() -> AnyResponse | None:
     if endpoint is None:  # 404 or 405: their pages need no login
         return None
     allowed = ACCESS[endpoint]
+    if allowed is MACHINES:  # never to the login page: a scraper would take it for an answer
+        return None if figures.allowed() else figures.refused()
     token = request.cookies.get(session_cookie(), "")
     g.session = None if endpoint == "static" else product().people.session(token, touch=endpoint not in BACKGROUND)
     if allowed is not ANYONE:

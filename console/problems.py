@@ -9,6 +9,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
+from console.page import product
+
 log = structlog.get_logger(__name__)
 
 _WITH_OWN_WORDS = frozenset({400, 403, 404, 405, 409, 413, 500, 503})
@@ -22,6 +24,7 @@ def install(app: Flask) -> None:
 
 
 def _page(status: int) -> tuple[str, int]:
+    product().measures.refused("console", str(status))
     known = status if status in _WITH_OWN_WORDS else (400 if status < 500 else 500)
     return render_template("problem.html", status=status, known=known), status
 

@@ -8,6 +8,8 @@ from flask import Blueprint, Response, request
 from bot.channel import Account, Answer, Pushed, Request
 from bot.errors import Forged, Malformed
 from bot.message import Incoming, Kind
+from bot.pressure import DISK
+from webhooks.admission import admit
 from webhooks.problems import Problem
 from webhooks.product import product
 
@@ -26,6 +28,8 @@ def receive(kind: str, slug: str) -> Response:
         raise Problem(404, "not_found")
     request.max_content_length = LARGEST_BODY
     answer = _ask(channel, account)
+    # Not for a backlog: a platform may drop for good what is refused a few times, and our queue is the safer place.
+    admit(answer.incoming, (DISK,))
     for incoming in answer.incoming:
         product().inbox.accept(account, incoming)
     return Response(answer.body, answer.status, content_type=answer.content_type)

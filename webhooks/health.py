@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, current_app, jsonify
 from sqlalchemy.exc import SQLAlchemyError
 
+from bot.pressure import REASONS
 from bot.store import database
 from webhooks.product import product
 
@@ -18,13 +19,18 @@ def live() -> Response:
 
 @blueprint.get("/ready")
 def ready() -> tuple[Response, int]:
-    """503 unless the tables fit and a real write gets through. Redis and Rasa away: slower, but ready."""
+    """503 unless the tables fit and a real write gets through. Redis and Rasa away: slower, but ready.
+
+    Under pressure (bot/pressure.py) it stays ready: only so does a wish for a person get in.
+    """
     checks = {
+        "staying": not current_app.extensions.get("stopping", bool)(),
         "migrations": _holds(lambda: database.is_current(product().database)),
         "write": _holds(lambda: database.writable(product().database)),
     }
     parts = {"redis": _redis(), "rasa": _rasa()}
     degraded = [name for name, works in parts.items() if works is False]
+    degraded += [reason for reason in REASONS if reason in product().pressure.reasons()]
     ok = all(checks.values())
     return jsonify(ready=ok, checks=checks, parts=parts, degraded=degraded), 200 if ok else 503
 

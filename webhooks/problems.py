@@ -36,6 +36,7 @@ def language() -> str:
 
 
 def answer(problem: Problem) -> Response:
+    product().measures.refused("public", problem.code)
     if request.path.startswith(_FOR_PROGRAMS):
         response = jsonify(error={"code": problem.code, "message": _reason(problem, language())})
     else:

@@ -10,8 +10,10 @@ from flask import Blueprint, Response, current_app, jsonify, request
 
 from bot.channels import webchat as channel
 from bot.channels.webchat import Refused
+from bot.pressure import BACKLOG, DISK
 from bot.store import conversations
 from webhooks import uploads, visits, wire
+from webhooks.admission import admit
 from webhooks.problems import Problem, language
 from webhooks.product import product, webchat
 from webhooks.stream import Stream
@@ -51,6 +53,7 @@ def send() -> tuple[Response, int]:
     visits.limit("message", visit.token_hash, visits.MESSAGES_PER_SESSION)
     body = _body()
     incoming = uploads.resolved(visit, channel.incoming(visit.visitor, visit.language, body))
+    admit((incoming,), (DISK, BACKLOG))
     if incoming.language != visit.language:
         visits.speak(visit, incoming.language)
     accepted = product().inbox.accept(webchat(), incoming)

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "talk": "talk to the bot in this terminal",
     "parse": "one utterance a line in, one JSON object a line out",
     "letters": "dead letters and uncertain sends: list, show, replay, discard",
+    "restored": "once after a backup was restored, before anything else starts",
     "export": "a copy of everything that is held of a person",
     "erase": "erase everything personal of a person",
     "user": "logins for the console",

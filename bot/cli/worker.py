@@ -20,14 +20,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     with cli.product() as product:
         stop = Stop().on_signals()
-        if not run(jobs_of(product, max(1, args.threads)), product.bell, stop):
+        if not run(jobs_of(product, max(1, args.threads), stop), product.bell, stop):
             os._exit(HUNG)  # nothing that is tidied up would come past the thread that hangs
         return 0
 
 
-def jobs_of(product: "Product", threads: int) -> list[Job]:
-    """What a worker process repeats, each in a thread of its own."""
+def jobs_of(product: "Product", threads: int, stop: Stop) -> list[Job]:
+    """What a worker process repeats, each in a thread of its own, until `stop`."""
     turns = [product.turns() for _ in range(threads)]
+    for one in turns:
+        one.stopping = stop.asked
     senders = [product.sender() for _ in range(2)]
     ticketing = product.ticketing()
     return [

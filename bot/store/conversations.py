@@ -20,12 +20,16 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    text,
     update,
 )
 
 from bot.store.people import identity
 from bot.store.schema import Id, UtcTime, db_now, metadata
 from bot.store.sql import inserted_id, locked
+
+# Of indexes that hold only the conversations that are worked on.
+LEASED, SEND_LEASED = "lease_until IS NOT NULL", "send_lease_until IS NOT NULL"
 
 conversation = Table(
     "conversation",
@@ -59,6 +63,13 @@ conversation = Table(
     Index("ix_conversation_work", "work_at"),
     Index("ix_conversation_send", "send_at"),
     Index("ix_conversation_queue", "state", "queued_at"),
+    Index("ix_conversation_lease", "lease_until", sqlite_where=text(LEASED), postgresql_where=text(LEASED)),
+    Index(
+        "ix_conversation_send_lease",
+        "send_lease_until",
+        sqlite_where=text(SEND_LEASED),
+        postgresql_where=text(SEND_LEASED),
+    ),
 )
 
 # One stretch of a conversation with one answerer.

@@ -1,6 +1,7 @@
 """The database: one engine, and the two kinds of transaction that everything uses."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,6 +74,22 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+@contextmanager
+def bounded(db: Connection, seconds: float) -> Iterator[None]:
+    """Statements in here give up with an OperationalError: after so long each on PostgreSQL, all together on SQLite."""
+    if db.dialect.name == "postgresql":
+        db.execute(text(f"SET LOCAL statement_timeout = {int(seconds * 1000)}"))
+        yield
+        return
+    deadline = time.monotonic() + seconds
+    sqlite: Any = db.connection.dbapi_connection
+    sqlite.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+    try:
+        yield
+    finally:
+        sqlite.set_progress_handler(None, 0)
 
 
 def _engine(url: str, pool_size: int) -> Engine:

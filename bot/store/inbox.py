@@ -19,6 +19,7 @@ from sqlalchemy import (
     cast,
     func,
     select,
+    text,
     update,
 )
 
@@ -65,6 +66,12 @@ inbox = Table(
     UniqueConstraint("conversation_id", "sequence"),
     Index("ix_inbox_open", "conversation_id", "disposition", "sequence"),
     letter_index("inbox", LETTER),
+    Index(
+        "ix_inbox_waiting",
+        "received_at",
+        sqlite_where=text("disposition = 'open'"),
+        postgresql_where=text("disposition = 'open'"),
+    ),
 )
 
 attachment = Table(
@@ -139,12 +146,14 @@ def by_key(db: Connection, account_id: int, event_key: str) -> InboxRow | None:
     return InboxRow(**row._mapping) if row else None
 
 
-def open_rows(db: Connection, conversation_id: int, *, up_to: int | None = None) -> list[InboxRow]:
-    """What nobody has taken yet, in order; with `up_to`, only to that sequence number."""
+def open_rows(
+    db: Connection, conversation_id: int, *, up_to: int | None = None, limit: int | None = None
+) -> list[InboxRow]:
+    """What nobody has taken yet, in order; with `up_to`, only to that sequence number; at most `limit`."""
     statement = select(*_COLUMNS).where(inbox.c.conversation_id == conversation_id, inbox.c.disposition == OPEN)
     if up_to is not None:
         statement = statement.where(inbox.c.sequence <= up_to)
-    return [InboxRow(**row._mapping) for row in db.execute(statement.order_by(inbox.c.sequence))]
+    return [InboxRow(**row._mapping) for row in db.execute(statement.order_by(inbox.c.sequence).limit(limit))]
 
 
 def take_for_turn(db: Connection, conversation_id: int, first: int, last: int, turn_id: int, at: datetime) -> int:

@@ -88,6 +88,11 @@ def _release(
     return done.rowcount == 1
 
 
+def forget_sending(db: Connection, conversation_id: int) -> None:
+    """Nothing is due there, and whoever was sending is gone."""
+    change(db, conversation_id, send_at=None, send_lease_until=None)
+
+
 def renew_work(db: Connection, conversation_id: int, token: int, seconds: float) -> bool:
     """Prolongs the lease on a conversation's turns; False when it ran out or someone else has it."""
     return _renew(db, conversation_id, token, seconds, "lease_until", "lease_token")

@@ -17,15 +17,19 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     select,
+    text,
     update,
 )
 
+from bot.store.conversations import conversation
 from bot.store.schema import Id, UtcTime, db_now, letter_index, metadata
 from bot.store.sql import inserted_id
 
 WAITING = ("pending", "retry", "sending")
 
 LETTER = "state IN ('dead', 'uncertain') AND discarded_at IS NULL"
+# Of the index; a question that uses it has to say the same words.
+UNSETTLED = "state IN ('pending', 'sending', 'retry', 'uncertain', 'dead', 'held')"
 
 outbox = Table(
     "outbox",
@@ -61,6 +65,7 @@ outbox = Table(
     UniqueConstraint("conversation_id", "stream"),
     Index("ix_outbox_due", "conversation_id", "state", "id"),
     letter_index("outbox", LETTER),
+    Index("ix_outbox_unsettled", "state", "class_", sqlite_where=text(UNSETTLED), postgresql_where=text(UNSETTLED)),
 )
 
 
@@ -141,6 +146,16 @@ def waiting(db: Connection, conversation_id: int) -> list[OutboxRow]:
         .order_by(outbox.c.id)
     )
     return [_row(row) for row in rows]
+
+
+def with_waiting(db: Connection) -> list[tuple[int, int]]:
+    """(conversation, account) of all that have something to be sent."""
+    rows = db.execute(
+        select(conversation.c.id, conversation.c.account_id)
+        .where(conversation.c.id.in_(select(outbox.c.conversation_id).where(outbox.c.state.in_(WAITING))))
+        .order_by(conversation.c.id)
+    )
+    return [(int(id_), int(account_id)) for id_, account_id in rows]
 
 
 def in_state(db: Connection, conversation_id: int, state: str) -> list[OutboxRow]:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    text,
     update,
 )
 
@@ -25,6 +26,9 @@ from bot.store.sql import inserted_id, locked
 
 LETTER = "state IN ('dead', 'uncertain', 'refused') AND due_at IS NULL AND discarded_at IS NULL"
 CHANGE_LETTER = "reason <> '' AND discarded_at IS NULL"
+UNOPENED = (
+    "state IN ('wanted', 'opening', 'uncertain', 'refused', 'dead')"  # of the index; questions say the same words
+)
 
 # One per complaint. state: wanted, opening, open, uncertain, refused, dead.
 ticket = Table(
@@ -46,6 +50,7 @@ ticket = Table(
     Column("discarded_at", UtcTime),  # a person let it go
     Index("ix_ticket_due", "due_at"),
     letter_index("ticket", LETTER),
+    Index("ix_ticket_unopened", "state", sqlite_where=text(UNOPENED), postgresql_where=text(UNOPENED)),
 )
 
 # Desk changes that were taken over, once each.
@@ -144,6 +149,16 @@ def due(db: Connection, clock: datetime) -> TicketRow | None:
 
 def change(db: Connection, row_id: int, **values: Any) -> None:
     db.execute(update(ticket).where(ticket.c.id == row_id).values(**values))
+
+
+def search_before_opening(db: Connection) -> int:
+    """Tickets still to be opened count as tried once, so that the desk is searched first; gives how many."""
+    done = db.execute(
+        update(ticket)
+        .where(text(UNOPENED), ticket.c.due_at.is_not(None), ticket.c.attempts == 0)
+        .values(attempts=1, lease_until=None)
+    )
+    return int(done.rowcount)
 
 
 def take_change(db: Connection, desk: str, change_id: str) -> bool:

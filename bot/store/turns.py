@@ -9,6 +9,7 @@ from sqlalchemy import (
     Column,
     Connection,
     ForeignKey,
+    Index,
     Integer,
     String,
     Table,
@@ -16,12 +17,15 @@ from sqlalchemy import (
     UniqueConstraint,
     insert,
     select,
+    text,
     update,
 )
 
 from bot.store.schema import Id, UtcTime, db_now, letter_index, metadata
 
 LETTER = "state = 'dead' AND discarded_at IS NULL"
+
+UNFINISHED = "state IN ('open', 'dead')"  # of the index; a question that uses it has to say the same words
 
 turn = Table(
     "turn",
@@ -46,6 +50,9 @@ turn = Table(
     Column("discarded_at", UtcTime),  # a person let a dead one go
     UniqueConstraint("conversation_id", "epoch", "first_sequence"),
     letter_index("turn", LETTER),
+    Index(
+        "ix_turn_unfinished", "state", "created_at", sqlite_where=text(UNFINISHED), postgresql_where=text(UNFINISHED)
+    ),
 )
 
 

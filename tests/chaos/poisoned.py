@@ -40,7 +40,8 @@ def work(environ: Mapping[str, str]) -> None:
     ticketing.LEASE = timedelta(seconds=LEASE)
     pytest.MonkeyPatch().setattr(sender, "split", _split)
     product = _product(environ)
-    if not worker.run(jobs_of(product, 3), product.bell, worker.Stop()):
+    stop = worker.Stop()
+    if not worker.run(jobs_of(product, 3, stop), product.bell, stop):
         os._exit(HUNG)
 
 
