@@ -38,6 +38,7 @@ STARTS_ALLOWED = 5  # of one turn: a worker that died over it has counted before
 PATIENCE_BEFORE_EXCUSE = timedelta(seconds=5)
 TICK = 1.0  # seconds between looks when nobody rings
 FROZEN = 60.0  # seconds; longer than any call into C that comes back
+_STDERR = 2  # the file descriptor: whatever stands for sys.stderr by then may have none
 
 
 @dataclass(frozen=True)
@@ -323,12 +324,12 @@ def run(jobs: list[Job], bell: Bell, stop: Stop) -> bool:
         )
         for job in jobs
     ]
-    faulthandler.dump_traceback_later(FROZEN, exit=True)
+    faulthandler.dump_traceback_later(FROZEN, exit=True, file=_STDERR)
     for thread in threads:
         thread.start()
     hung: set[str] = set()
     while not stop.wait(TICK):
-        faulthandler.dump_traceback_later(FROZEN, exit=True)
+        faulthandler.dump_traceback_later(FROZEN, exit=True, file=_STDERR)
         hung = {job.name for job in jobs if job.overdue()}
         if hung:
             log.critical("worker hangs", threads=sorted(hung))

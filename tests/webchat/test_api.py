@@ -243,9 +243,9 @@ def test_in_a_frame_of_another_site_the_cookie_is_partitioned(app_with: Callable
 
 
 def test_the_snippet_for_other_sites_may_be_loaded_there(app: Flask) -> None:
-    answer = app.test_client().get("/chat/embed.js")
-    assert answer.mimetype in ("text/javascript", "application/javascript")
-    assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    with app.test_client().get("/chat/embed.js") as answer:
+        assert answer.mimetype in ("text/javascript", "application/javascript")
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
 
 
 def test_database_away_is_503_and_nothing_is_pretended(
