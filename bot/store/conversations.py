@@ -15,17 +15,18 @@ from sqlalchemy import (
     Integer,
     String,
     Table,
-    and_,
     func,
     insert,
-    or_,
     select,
+    tuple_,
     update,
 )
 
 from bot.store.people import identity
 from bot.store.schema import Id, UtcTime, db_now, metadata
 from bot.store.sql import inserted_id, locked
+
+FRONT, ORDINARY = 0, 1  # queue_rank
 
 conversation = Table(
     "conversation",
@@ -43,6 +44,8 @@ conversation = Table(
     Column("question", JSON),  # the reply that asked the open question: repeated after an agent's stretch
     Column("queued_at", UtcTime),
     Column("queue_reason", String(32)),
+    Column("queue_rank", Integer, nullable=False, server_default="1"),  # 0: danger to life goes to the front
+    Column("introduced_at", UtcTime),  # when we said who we are and what becomes of what is said
     Column("last_inbound_at", UtcTime),
     Column("work_at", UtcTime),  # when a turn or a download is due; null: nothing to do
     Column("lease_until", UtcTime),
@@ -55,7 +58,7 @@ conversation = Table(
     CheckConstraint("(state = 'agent') = (owner_id IS NOT NULL)", name="owner"),
     Index("ix_conversation_work", "work_at"),
     Index("ix_conversation_send", "send_at"),
-    Index("ix_conversation_queue", "state", "queued_at"),
+    Index("ix_conversation_queue", "state", "queue_rank", "queued_at"),
 )
 
 # One stretch of a conversation with one answerer.
@@ -90,6 +93,8 @@ class Conversation:
     question: Mapping[str, Any] | None
     queued_at: datetime | None
     queue_reason: str | None
+    queue_rank: int
+    introduced_at: datetime | None
     last_inbound_at: datetime | None
     work_at: datetime | None
     lease_token: int
@@ -121,6 +126,7 @@ def ensure(db: Connection, identity_id: int, account_id: int, language: str) -> 
         dialogue={},
         lease_token=0,
         send_lease_token=0,
+        queue_rank=ORDINARY,
         created_at=db_now(),
     )
     row = db.execute(locked(select(*COLUMNS).where(conversation.c.identity_id == identity_id))).one()
@@ -191,10 +197,9 @@ def now(db: Connection) -> datetime:
 
 
 def queue(db: Connection) -> list[Conversation]:
-    """Who waits for a person, longest wait first."""
-    rows = db.execute(
-        select(*COLUMNS).where(conversation.c.state == "queued").order_by(conversation.c.queued_at, conversation.c.id)
-    )
+    """Who waits for a person: emergencies first, then the longest wait."""
+    c = conversation.c
+    rows = db.execute(select(*COLUMNS).where(c.state == "queued").order_by(c.queue_rank, c.queued_at, c.id))
     return [row_of(row) for row in rows]
 
 
@@ -220,10 +225,7 @@ def position(db: Connection, waiting: Conversation) -> int:
         .select_from(conversation)
         .where(
             c.state == "queued",
-            or_(
-                c.queued_at < waiting.queued_at,
-                and_(c.queued_at == waiting.queued_at, c.id < waiting.id),
-            ),
+            tuple_(c.queue_rank, c.queued_at, c.id) < tuple_(waiting.queue_rank, waiting.queued_at, waiting.id),
         )
     )
     return int(ahead or 0) + 1

@@ -18,6 +18,8 @@ PERSONAL: Mapping[str, frozenset[str]] = {
     "conversation": frozenset({"dialogue", "question"}),
     "outbox": frozenset({"text", "args"}),
     "complaint": frozenset({"fields", "receipt_code_hash"}),
+    "desk_action": frozenset({"args"}),
+    "rating": frozenset({"reason"}),
     "local_ticket": frozenset({"summary"}),
     "local_entry": frozenset({"note"}),
     "webchat_session": frozenset({"visitor", "token_hash"}),
