@@ -100,6 +100,7 @@ def _worker(product: "Product", threads: int) -> int:
     jobs = [Job(f"turns-{n}", "work", product.turns().work_once) for n in range(max(1, threads))]
     jobs += [Job(f"send-{n}", "send", product.sender().send_once) for n in range(2)]
     jobs.append(Job("tickets", "tickets", product.ticketing().open_once))
+    jobs.append(Job("desk", "tickets", product.desk_work().do_once))
     jobs.append(Job("waiting", "closing time", product.waiting().end_hopeless_waits))
     run(jobs, product.bell, stop)
     return 0

@@ -8,6 +8,7 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from bot import channels as channel_files
+from bot.alarms import Alarms
 from bot.bell import Bell
 from bot.blobs import Blobs, SqlBlobs
 from bot.channel import Account, Channel
@@ -15,11 +16,15 @@ from bot.commands import Commands
 from bot.complaint import Complaints
 from bot.conversation import Ownership
 from bot.desk import Desk
+from bot.desk_work import DeskWork
 from bot.desks import DESKS
 from bot.dialogue import Dialogue, Rasa
 from bot.faults import NONE, Faults
+from bot.filed import Filed
+from bot.handoff import Handoff
 from bot.hours import Calendar
 from bot.inbox import Inbox
+from bot.introduction import Introduction
 from bot.limiter import Limiter
 from bot.live import Live
 from bot.media import Media
@@ -87,6 +92,7 @@ class Product:
     people: Users
     live: Live
     commands: Commands
+    handoff: Handoff
     faults: Faults
 
     def turns(self) -> Turns:
@@ -97,7 +103,6 @@ class Product:
             self.dialogue,
             self.commands,
             Media(self.database, self.blobs, self.channels, self.faults),
-            self.calendar,
             Limits(self.settings.lease_seconds, self.settings.rasa_patience, str(self.settings.timezone)),
             self.faults,
         )
@@ -106,7 +111,10 @@ class Product:
         return Sender(self.database, self.bell, self.texts, self.channels, self.faults)
 
     def ticketing(self) -> Ticketing:
-        return Ticketing(self.database, self.desk, self.faults)
+        return Ticketing(self.database, self.desk, self.handoff, self.faults)
+
+    def desk_work(self) -> DeskWork:
+        return DeskWork(self.database, self.bell, self.desk, self.texts, self.handoff)
 
     def waiting(self) -> Waiting:
         longest = timedelta(minutes=self.settings.longest_wait_minutes)
@@ -137,6 +145,8 @@ def build(
     accounts = seed_accounts(database, seal, settings)
     desk = desk or DESKS["local"](database)
     complaints = Complaints(database, bell, seal, desk, settings.statutory_days, faults)
+    introduction = Introduction(privacy_page(settings))
+    handoff = Handoff(complaints, calendar, within, introduction)
     return Product(
         settings=settings,
         database=database,
@@ -150,14 +160,20 @@ def build(
         dialogue=dialogue or Rasa(settings.rasa_url or _NO_RASA, settings.turn_timeout),
         blobs=SqlBlobs(database),
         limiter=Limiter(settings.redis_url),
-        inbox=Inbox(database, bell, calendar, seal, within, faults),
+        inbox=Inbox(database, bell, seal, handoff, Alarms(complaints, handoff), faults),
         ownership=Ownership(database, bell, faults),
         complaints=complaints,
         people=Users(database, settings, seal),
         live=Live(database, bell),
-        commands=Commands(complaints, calendar, within),
+        commands=Commands(complaints, Filed(complaints, settings.timezone), handoff, introduction, calendar),
+        handoff=handoff,
         faults=faults,
     )
+
+
+def privacy_page(settings: Settings) -> str:
+    """The operator's own page, else ours; empty where we do not know our own address."""
+    return settings.privacy_url or (f"{settings.public_url}/privacy" if settings.public_url else "")
 
 
 def seed_accounts(database: Database, seal: Seal, settings: Settings) -> dict[int, Account]:

@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 import structlog
-from sqlalchemy import Connection
 
 from bot import facts
 from bot.desk import Desk, NewTicket, Ticket
 from bot.errors import DeskDown, DeskRefused, DeskUncertain
 from bot.faults import Faults, Moment
+from bot.handoff import Handoff
 from bot.store import complaints, conversations
 from bot.store import tickets as store
 from bot.store.complaints import Complaint
@@ -25,9 +25,10 @@ LOOKS_BEFORE_PERSON = 5
 class Ticketing:
     """One thread's worth of opening tickets."""
 
-    def __init__(self, database: Database, desk: Desk, faults: Faults) -> None:
+    def __init__(self, database: Database, desk: Desk, handoff: Handoff, faults: Faults) -> None:
         self._database = database
         self._desk = desk
+        self._handoff = handoff
         self._faults = faults
 
     def open_once(self) -> bool:
@@ -86,14 +87,16 @@ class Ticketing:
     def _stop(self, row: TicketRow, state: str, reason: str, fact: str) -> None:
         with self._database.write() as db:
             store.change(db, row.id, state=state, reason=reason[:64], due_at=None, lease_until=None)
-            self._tell(db, row, fact)
-
-    def _tell(self, db: Connection, row: TicketRow, fact: str) -> None:
-        facts.record(db, fact, complaint_id=row.complaint_id, desk=row.desk)
+            facts.record(db, fact, complaint_id=row.complaint_id, desk=row.desk)
+            conversation_id = complaints.conversation_of(db, row.complaint_id)
+            current = conversations.lock(db, conversation_id) if conversation_id is not None else None
+            if current is not None and current.state == "bot":
+                self._handoff.to_person(db, current, "desk failed", f"ticket:{row.id}", excuse="desk")
 
 
 def _new_ticket(filed: Complaint) -> NewTicket:
-    words = {name: _as_text(value) for name, value in filed.fields.items()}
+    # What was added later reaches the desk as comments, each with its own time.
+    words = {name: _as_text(value) for name, value in filed.fields.items() if name != "added"}
     return NewTicket(
         reference=filed.reference,
         category=filed.category,

@@ -15,11 +15,10 @@ from bot import outbox
 from bot.bell import Bell
 from bot.commands import Commands, answer_to_media
 from bot.dialogue import Dialogue, Question, Said
+from bot.drafts import FORM
 from bot.errors import DialogueDown, LeaseLost, TurnFailed
 from bot.faults import Faults, Moment
-from bot.hours import Calendar
 from bot.media import Media
-from bot.store import complaints as complaint_store
 from bot.store import conversations, leases, turns
 from bot.store.conversations import Conversation
 from bot.store.database import Database
@@ -53,7 +52,6 @@ class Turns:
         dialogue: Dialogue,
         commands: Commands,
         media: Media,
-        calendar: Calendar,
         limits: Limits,
         faults: Faults,
     ) -> None:
@@ -62,7 +60,6 @@ class Turns:
         self._dialogue = dialogue
         self._commands = commands
         self._media = media
-        self._calendar = calendar
         self._limits = limits
         self._faults = faults
 
@@ -151,10 +148,10 @@ class Turns:
         return current
 
     def _ask(self, current: Conversation, turn: TurnRow) -> Said:
-        if turn.payload is None and not turn.text and turn.attachments:
+        if turn.attachments and not turn.text and current.dialogue.get("active_form") == FORM:
             return answer_to_media(current)
         with self._database.read() as db:
-            has_complaints = bool(complaint_store.of_identity(db, current.identity_id))
+            context = self._commands.context(db, current, turn)
         return self._dialogue.turn(
             Question(
                 turn_id=str(turn.id),
@@ -162,10 +159,7 @@ class Turns:
                 payload=turn.payload,
                 attachments=turn.attachments,
                 state={name: value for name, value in current.dialogue.items() if name != "draft"},
-                context={
-                    "in_hours": self._calendar.is_open(turn.received_at),
-                    "has_complaints": has_complaints,
-                },
+                context=context,
                 now=turn.received_at,
                 timezone=self._limits.timezone,
                 language=turn.language,

@@ -25,7 +25,6 @@ from bot.store.sql import inserted_id, locked
 from bot.store.tickets import ticket
 
 WANTED, DOING, DONE, UNCERTAIN, REFUSED = "wanted", "doing", "done", "uncertain", "refused"
-_UNDONE = (WANTED, DOING, UNCERTAIN)
 
 desk_action = Table(
     "desk_action",
@@ -128,7 +127,7 @@ def state_wanted(db: Connection, complaint_id: int) -> str:
         .where(
             desk_action.c.complaint_id == complaint_id,
             desk_action.c.kind == "state",
-            desk_action.c.state.in_(_UNDONE),
+            desk_action.c.due_at.is_not(None),
         )
         .order_by(desk_action.c.id.desc())
         .limit(1)
