@@ -36,7 +36,7 @@ class CallAgent(Action):  # type: ignore[misc]  # rasa_sdk is untyped
 
 
 class Fallback(Action):  # type: ignore[misc]  # rasa_sdk is untyped
-    """Says that the turn was not understood; the second time in a row a person comes first."""
+    """Says that the turn was not understood; the second time in a row a person comes."""
 
     def name(self) -> str:
         return "action_fallback"
@@ -48,12 +48,20 @@ class Fallback(Action):  # type: ignore[misc]  # rasa_sdk is untyped
             return []
         failures = int(tracker.get_slot("failures") or 0) + 1
         answer = Answer()
-        if failures == 1:
-            answer.say("fallback.first", buttons=["complain", "status", "human"])
+        if failures > 1:
+            answer.say("handoff.misunderstood")
+            answer.command("call_agent", reason="misunderstood")
         else:
-            answer.say("fallback.again", buttons=["human", "complain", "status"])
+            _not_understood(turn, answer)
         answer.send(dispatcher)
-        return [SlotSet("failures", failures)]
+        return [SlotSet("failures", failures if failures == 1 else None)]
+
+
+def _not_understood(turn: Turn, answer: Answer) -> None:
+    if turn.shows_card:
+        answer.say("form.card_masked")
+    key = "fallback.first" if turn.has_words or turn.payload else "fallback.wordless"
+    answer.say(key, None, ["complain", "status", "human"])
 
 
 def _tell_status(turn: Turn) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from actions.draft import SKIPPED, Draft
@@ -23,6 +24,9 @@ _WISH = re.compile(
     r"how|do|there|got|put|in|for)\b"
 )
 _ACCOUNT = re.compile(r"[A-Za-z0-9@._+-]*(?:\d[ -]?){5,}[A-Za-z0-9@._+-]*")
+_LABEL = re.compile(
+    r"^(?:号码|手机号?|电话|账号|number|phone|account)?\s*(?:是|为|is|:|：)?\s*(?:[，,]\s*)?", re.IGNORECASE
+)
 _ORDINAL = re.compile(r"^(?:第)?([一二三四1234])(?:个|项|条|种)?[。.]?$")
 _FIELD_WORDS = {
     "number": re.compile(r"号码|手机号|账号|帐号|电话号|宽带号|\bnumber\b|\bphone\b|\baccount\b", re.IGNORECASE),
@@ -37,6 +41,34 @@ _NONE = re.compile(
     r"^(?:都)?(?:没有?|无|不涉及|不用|不需要|没啥|没什么|none|no|nothing|n/?a|not applicable|no money)[了的啊呢。.!！]*$",
     re.IGNORECASE,
 )
+
+
+# "写错了", "改成", "it should be": the words of somebody who corrects what was given.
+_CORRECTS = re.compile(
+    r"(?:写|填|说|打|搞|弄|记|选|报)错|更正|改成|改为|换成|应该是|不是[^，,。]{1,12}[，,]?(?:而)?是|(?:不对|错了)[，,。！]?\s*(?:是|应)"
+    r"|\b(?:wrong|mistyped|correction|i meant|should be|made a mistake|not [^,.]{1,20}, (?:but|it'?s))\b",
+    re.IGNORECASE,
+)
+_NEW_VALUE = re.compile(
+    r"(?:改成|改为|换成|应该是|而是|其实是|(?<!不)是)[：:，,\s]*([^，。！!]{2,80})[。！!]*$"
+    r"|\b(?:to|is|was|be|meant)\b[: ]+(.{2,80})$",
+    re.IGNORECASE,
+)
+
+
+def corrects(text: str) -> bool:
+    return bool(_CORRECTS.search(text))
+
+
+def correction(draft: Draft, turn: Turn) -> Values:
+    """The new value of the field that is corrected: a fact of the text, or what follows "改成" for a field in words."""
+    given = {name: value for name, value in facts(turn).items() if name != "remedy"}
+    if given:
+        return given
+    named, new = field_named(turn.text), _NEW_VALUE.search(turn.text)
+    if named not in ("place", "remedy") or new is None:
+        return {}
+    return {named: masked((new[1] or new[2]).strip())}
 
 
 def has_content(text: str) -> bool:
@@ -71,6 +103,13 @@ def facts(turn: Turn) -> Values:
     }
 
 
+def problem(turn: Turn, part: dict[str, Any]) -> dict[str, Any]:
+    """One of several problems of a message: its category, and what its own part of the text gives."""
+    inside = tuple(one for one in turn.entities if part["start"] <= one["start"] and one["end"] <= part["end"])
+    values = {**facts(replace(turn, entities=inside)), "what": masked(part["text"]), "category": part["category"]}
+    return {"category": part["category"], "values": values}
+
+
 def field_named(text: str) -> str | None:
     """The field that a text speaks about ("号码写错了")."""
     return next((name for name, words in _FIELD_WORDS.items() if words.search(text)), None)
@@ -79,9 +118,28 @@ def field_named(text: str) -> str | None:
 def answer(draft: Draft, turn: Turn) -> Values | None:
     """Values that answer the open question, with whatever else the text gives; None if it is no answer."""
     own = _READERS[draft.question or "what"](draft, turn)
+    if draft.also:
+        own = _both(draft, turn, own)
     if own is None:
         return None
     return {**missing_facts(draft, turn), **own}
+
+
+def _both(draft: Draft, turn: Turn, own: Values | None) -> Values | None:
+    """An answer to two questions at once: what is left of the text without the number answers the second."""
+    also = draft.also or ""
+    if turn.first(also) is not None:
+        return own or {}
+    number = next((one for one in turn.entities if one["entity"] in ("number", "receipt_code")), None)
+    text = turn.text
+    if number is not None:
+        text = (text[: number["start"]] + " " + text[number["end"] :]).strip(" ，,。、；;")
+    elif own is not None:
+        return own  # "没有", or an account that takes the whole text
+    if len(re.findall(r"[^\W\d_]", text)) < 2:
+        return own
+    second = _READERS[also](draft.asking(also), replace(turn, text=_LABEL.sub("", text)))
+    return {**(own or {}), **(second or {})} or None
 
 
 def missing_facts(draft: Draft, turn: Turn) -> Values:

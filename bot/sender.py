@@ -63,9 +63,12 @@ def words(texts: Texts, row: OutboxRow, language: str) -> str:
     if row.text or not row.text_key:
         return row.text
     parts = [(str(one["key"]), dict(one["args"])) for one in row.args.get("before") or ()]
-    said = [_rendered(texts, language, *part) for part in (*parts, (row.text_key, dict(row.args)))]
+    parts.append((row.text_key, dict(row.args)))
+    said = [_rendered(texts, language, *part) for part in parts]
     if row.args.get("numbered"):
         said.append(_numbered(texts, row, language))
+    if parts[0][0] == "introduction":
+        said[0] += "\n"
     return "\n".join(said)
 
 
@@ -76,6 +79,8 @@ def _rendered(texts: Texts, language: str, key: str, args: dict[str, Any]) -> st
 
 
 def _numbered(texts: Texts, row: OutboxRow, language: str) -> str:
+    if [spec["payload"] for spec in row.buttons] == [choices.SKIP]:
+        return texts.render("choices.skip", language)
     lines = [
         f"{number}  {texts.render(spec['key'], language, **dict(spec.get('args') or {}))}"
         for number, spec in choices.numbered(row.buttons)

@@ -12,6 +12,7 @@ from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from nlu_data.leaf_model import LeafModel
+from nlu_data.problems import problems
 from nlu_data.wording import has_words, normalised
 
 NO_TOPIC = "none"
@@ -25,7 +26,7 @@ _LONGEST = 4000
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=True)
 class LeafClassifier(GraphComponent):  # type: ignore[misc]  # Rasa is untyped here
-    """Sets `category` (a leaf slug or None) and `categories` (best first) on each message.
+    """Sets `category` (a leaf slug or None), `categories` (best first) and `problems` (two, if two are told).
 
     Training examples carry their leaf as intent metadata `leaf`; complaints without one teach the class "none".
     A lookup table named like a leaf lists words that speak for it.
@@ -84,6 +85,8 @@ class LeafClassifier(GraphComponent):  # type: ignore[misc]  # Rasa is untyped h
             _lift(message, ranking)
             message.set("categories", ranking[:_RANKED], add_to_output=True)
             message.set("category", self._chosen(message, ranking), add_to_output=True)
+            told = problems(message.get("text") or "", self.ranking)
+            message.set("problems", told, add_to_output=True)
         return messages
 
     def ranking(self, text: str) -> list[dict[str, Any]]:

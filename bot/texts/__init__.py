@@ -77,8 +77,8 @@ class Texts:
             return ""
         if name.endswith("_at"):
             return self.time(value, language)
-        if name in _LABELS:
-            key = f"{name}.{value}"
+        if (group := name.partition("_")[0]) in _LABELS:
+            key = f"{group}.{value}"
             return self._templates[language].get(key, str(value))
         return str(value)
 
