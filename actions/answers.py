@@ -8,6 +8,7 @@ from rasa_sdk import Action, Tracker
 from rasa_sdk.events import EventType, SlotSet
 from rasa_sdk.executor import CollectingDispatcher
 
+from actions.subject import OVER
 from actions.turn import Answer, Turn, turn_of
 
 
@@ -61,7 +62,8 @@ def _not_understood(turn: Turn, answer: Answer) -> None:
     if turn.shows_card:
         answer.say("form.card_masked")
     key = "fallback.first" if turn.has_words or turn.payload else "fallback.wordless"
-    answer.say(key, None, ["complain", "status", "human"])
+    open_ones = ["add"] if any(one["state"] not in OVER for one in turn.complaints) else []
+    answer.say(key, None, [*open_ones, "complain", "status", "human"])
 
 
 def _tell_status(turn: Turn) -> Answer:

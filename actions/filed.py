@@ -169,7 +169,7 @@ def _rate(step: Step, turn: Turn, one: Known | None) -> Step:
 
 def _chosen(step: Step, turn: Turn) -> Step:
     known = [one for one in turn.complaints if one["reference"] in step.state.options]
-    one = subject.named(turn, known)
+    one = subject.named(turn, known, subject.HINT_OF_TOPIC)
     if one is None:
         return _failed(step, turn)
     step.state = replace(step.state, reference=one["reference"], question=None, failures=0)

@@ -109,7 +109,8 @@ def _receive(step: Step, turn: Turn) -> None:
 
 def _said(step: Step, turn: Turn) -> Step:
     question = step.draft.question
-    if question != "what" and (turn.intent == "correct" or reading.corrects(turn.text)):
+    seems_corrected = turn.intent == "correct" and not _names_answer(step.draft, turn)
+    if question != "what" and (seems_corrected or reading.corrects(turn.text)):
         corrected = _corrected(step, turn)
         if corrected:
             return corrected
@@ -118,7 +119,7 @@ def _said(step: Step, turn: Turn) -> Step:
     if turn.means("goodbye", 0.5) and not _names_answer(step.draft, turn):
         step.answer.say("form.bye")
         return step
-    if turn.intent in _LATER and turn.is_short and turn.confidence >= 0.6 and not _names_answer(step.draft, turn):
+    if _belongs_later(step.draft, turn):
         step.answer.say("form.later")
         return _ask(step, turn)
     if _digresses(step.draft, turn):
@@ -170,6 +171,13 @@ def _wordless(step: Step, turn: Turn) -> Step:
 def _cancelled(step: Step) -> Step:
     step.outcome = CANCELLED
     return step
+
+
+def _belongs_later(draft: Draft, turn: Turn) -> bool:
+    """A wish about a filed complaint; where any words can be the answer ("尽快修好"), they are the answer."""
+    if turn.intent not in _LATER or draft.question in _FREE_TEXT:
+        return False
+    return turn.is_short and turn.confidence >= 0.6 and not _names_answer(draft, turn)
 
 
 def _digresses(draft: Draft, turn: Turn) -> bool:
@@ -254,6 +262,10 @@ def _confirming(step: Step, turn: Turn) -> Step:
     if turn.means("deny") or turn.means("correct"):
         step.draft = step.draft.asking(CHANGE)
         return _ask(step, turn)
+    remedy = reading.late_remedy(step.draft, turn)
+    if remedy:
+        step.draft = step.draft.with_values(remedy=remedy)
+        return _ask_next(step, turn)
     given = reading.facts(turn)
     if not turn.is_short or turn.intent in ("complain", "add_information", "appeal", "urge") or given:
         step.draft = _told_more(step.draft, turn)

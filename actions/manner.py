@@ -34,6 +34,6 @@ class SpeakPlainly(Action):  # type: ignore[misc]  # rasa_sdk is untyped
     async def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]) -> list[EventType]:
         plain = tracker.latest_message["intent"]["name"] == "plain"
         answer = Answer()
-        answer.say("plain.on" if plain else "plain.off", None, ["human", "complain", "status"])
+        answer.say("plain.begin" if plain else "plain.end", None, ["human", "complain", "status"])
         answer.send(dispatcher)
         return [SlotSet("plain", True if plain else None)]

@@ -24,6 +24,15 @@ _WISH = re.compile(
     r"how|do|there|got|put|in|for)\b"
 )
 _ACCOUNT = re.compile(r"[A-Za-z0-9@._+-]*(?:\d[ -]?){5,}[A-Za-z0-9@._+-]*")
+_PLACE_LIKE = re.compile(
+    r"[省市区县镇乡街路道巷弄村苑园厦楼栋店厅场站]|小区|大学|医院|家里|公司|street|road|avenue|lane|district|city|building|shop|"
+    r"store|station|park|estate|village|at home|office",
+    re.IGNORECASE,
+)
+_QUESTION = re.compile(
+    r"[?？]\s*$|[吗么]\s*$|^(?:怎么|什么|为什么|哪|谁|what|how|why|when|who|which|can|could|do|does|is|are|will|should)\b",
+    re.IGNORECASE,
+)
 _LABEL = re.compile(
     r"^(?:号码|手机号?|电话|账号|number|phone|account)?\s*(?:是|为|is|:|：)?\s*(?:[，,]\s*)?", re.IGNORECASE
 )
@@ -37,6 +46,10 @@ _FIELD_WORDS = {
     "category": re.compile(r"类别|分类|类型|\bcategory\b|\btype\b|\bkind\b", re.IGNORECASE),
     "what": re.compile(r"问题|内容|描述|经过|\bproblem\b|\bdescription\b|\bdetails?\b|\bstory\b", re.IGNORECASE),
 }
+_ASKS_FOR = re.compile(
+    r"退|赔|修|解决|恢复|道歉|取消|解释|补偿|补发|换|refund|repair|fix|cancel|compensat|apolog|explain|restore|replace|money back",
+    re.IGNORECASE,
+)
 _NONE = re.compile(
     r"^(?:都)?(?:没有?|无|不涉及|不用|不需要|没啥|没什么|none|no|nothing|n/?a|not applicable|no money)[了的啊呢。.!！]*$",
     re.IGNORECASE,
@@ -136,7 +149,7 @@ def _both(draft: Draft, turn: Turn, own: Values | None) -> Values | None:
         text = (text[: number["start"]] + " " + text[number["end"] :]).strip(" ，,。、；;")
     elif own is not None:
         return own  # "没有", or an account that takes the whole text
-    if len(re.findall(r"[^\W\d_]", text)) < 2:
+    if len(re.findall(r"[^\W\d_]", text)) < 2 or (also == "place" and number is None and not _PLACE_LIKE.search(text)):
         return own
     second = _READERS[also](draft.asking(also), replace(turn, text=_LABEL.sub("", text)))
     return {**(own or {}), **(second or {})} or None
@@ -194,15 +207,26 @@ def _amount(draft: Draft, turn: Turn) -> Values | None:
 def _place(draft: Draft, turn: Turn) -> Values | None:
     if _NONE.match(turn.text):
         return {"place": SKIPPED}
-    letters = len(re.findall(r"\w", turn.text))
-    return {"place": masked(turn.text[:200])} if letters >= 2 else None
+    told = _is_answer(turn) and not _QUESTION.search(turn.text)
+    return {"place": masked(turn.text[:200])} if told else None
 
 
 def _remedy(draft: Draft, turn: Turn) -> Values | None:
     if _NONE.match(turn.text):
         return {"remedy": SKIPPED}
-    letters = len(re.findall(r"\w", turn.text))
-    return {"remedy": masked(turn.text[:500])} if letters >= 2 else None
+    return {"remedy": masked(turn.text[:500])} if _is_answer(turn) else None
+
+
+def _is_answer(turn: Turn) -> bool:
+    """Any words will do, but "好的" and "谢谢" answer nothing."""
+    nods = any(turn.means(intent, 0.9) for intent in ("affirm", "thanks", "deny"))
+    return len(re.findall(r"\w", turn.text)) >= 2 and not nods
+
+
+def late_remedy(draft: Draft, turn: Turn) -> str | None:
+    """What is wished for, told only at the read-back."""
+    tells = turn.is_short and _ASKS_FOR.search(turn.text) and not draft.told("remedy")
+    return masked(turn.text) if tells else None
 
 
 def _nothing(turn: Turn, name: str) -> Values | None:

@@ -22,6 +22,7 @@ _FITTING = {
     "rate": SOLVED,
 }
 _CLEAR_TOPIC = 0.25
+HINT_OF_TOPIC = 0.03
 _ORDINAL = re.compile(r"(?:第|选)?([一二三四五12345])(?:个|件|条|项)?(?:吧|那个|投诉)?[。.!！]?")
 _ORDINAL_EN = {"first": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4}
 
@@ -38,21 +39,30 @@ def candidates(wish: str, turn: Turn) -> list[Known]:
     return fitting or list(turn.complaints[:1])
 
 
-def named(turn: Turn, known: list[Known]) -> Known | None:
-    """The one among `known` that the turn names: by a reference, a tap, a place in the list or its topic."""
+def named(turn: Turn, known: list[Known], at_least: float = _CLEAR_TOPIC) -> Known | None:
+    """The one among `known` that the turn names: by a reference, a tap, a place in the list or its topic.
+
+    `at_least` says how sure the model must be of the topic; less where the customer was asked for it.
+    """
     reference = turn.first("reference") or _tapped(turn)
     if reference:
         return next((one for one in known if one["reference"] == reference), None)
     place = _place(turn.text)
     if place is not None:
         return known[place] if place < len(known) else None
-    best = next(iter(turn.categories), None)
-    leaf = str(best["category"]) if best and best["category"] != "none" and best["confidence"] >= _CLEAR_TOPIC else ""
-    for part in (leaf, leaf.partition(".")[0]):
-        about = [one for one in known if part and (one["category"] == part or one["category"].startswith(f"{part}."))]
-        if len(about) == 1:
-            return about[0]
+    for row in turn.categories:
+        if row["category"] != "none" and row["confidence"] >= at_least:
+            about = _about(str(row["category"]), known)
+            if about:
+                return about
     return None
+
+
+def _about(leaf: str, known: list[Known]) -> Known | None:
+    """The only one of this leaf, else the only one of its top category."""
+    same = [one for one in known if one["category"] == leaf]
+    near = [one for one in known if str(one["category"]).partition(".")[0] == leaf.partition(".")[0]]
+    return next((found[0] for found in (same, near) if len(found) == 1), None)
 
 
 def choices(known: list[Known]) -> list[Button]:

@@ -29,20 +29,20 @@ class Alarms:
         """The message's disposition. Not for a conversation with an agent: help is there already."""
         facts.record(db, "danger.heard", actor="customer", conversation_id=found.id, danger=kind)
         outbox.notice(db, found, f"danger:{inbox_id}", "emergency", f"emergency.{kind}")
-        found = self._file(db, found, kind, text)
         if found.state == "queued":
             conversations.change(db, found.id, queue_rank=FRONT)
             ownership.tell_position(db, replace(found, queue_rank=FRONT), f"{inbox_id}")
         else:
-            self._handoff.to_person(db, found, f"danger {kind}", f"{inbox_id}", actor="customer", rank=FRONT)
+            reason, severity = f"danger {kind}", _SEVERITY[kind]
+            self._handoff.to_person(db, found, reason, f"{inbox_id}", actor="customer", rank=FRONT, severity=severity)
+        self._file(db, found, kind, text)
         return store.WISH
 
-    def _file(self, db: Connection, found: Conversation, kind: str, text: str) -> Conversation:
-        """What was being told is filed; else what is said now is. Who speaks of dying gets help, not a reference."""
-        filed = self._handoff.file_draft(db, found, _SEVERITY[kind])
-        if filed is found and kind in _CATEGORY and drafts.filed_as(found) is None:
-            self._complaints.file(db, found, _draft(db, found, kind, text))
-        return filed
+    def _file(self, db: Connection, seen: Conversation, kind: str, text: str) -> None:
+        """What was being told is filed by the handoff; else what is said now is. Who speaks of dying gets help, not a reference."""
+        current = conversations.lock(db, seen.id)
+        if kind in _CATEGORY and drafts.filed_as(current) is None:
+            self._complaints.file(db, current, _draft(db, seen, kind, text))
 
 
 def _draft(db: Connection, found: Conversation, kind: str, text: str) -> Draft:

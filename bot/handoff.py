@@ -35,12 +35,13 @@ class Handoff:
         actor: str = "bot",
         rank: int = ORDINARY,
         excuse: str = "",
+        severity: str = "",
     ) -> None:
         """In hours the conversation is queued; otherwise a call-back promise is recorded and told.
 
         `excuse` (trouble, desk) names the text that says why, where it was not the customer's wish.
         """
-        current = self.file_draft(db, current)
+        current = self.file_draft(db, current, severity)
         clock = conversations.now(db)
         if not self._calendar.is_open(clock):
             due = self._calendar.callback_due(clock, self._callback_within)
@@ -48,7 +49,7 @@ class Handoff:
             return
         if excuse:
             outbox.notice(db, current, f"{excuse}:{occasion}", "handoff", f"handoff.{excuse}")
-        introduced = self._introduction.due(db, current) if actor == "customer" else []
+        introduced = self._introduction.due(db, current) if rank == ORDINARY else []
         waiting = ownership.move(db, current, "queued", reason, actor=actor, rank=rank)
         ownership.tell_position(db, waiting, occasion, introduced)
 

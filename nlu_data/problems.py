@@ -17,7 +17,7 @@ _NEXT = re.compile(
     r"|in addition|and then there is)\b)[，,、:：是\s]*",
     re.IGNORECASE,
 )
-_SURE = 0.15
+_SURE = 0.07  # low, since the joining words say already that something else follows
 # How the first problem was dealt with is part of it, unless the speaker counts it as a second one.
 _AFTERMATH = frozenset({"service", "install_repair"})
 

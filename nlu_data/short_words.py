@@ -48,15 +48,23 @@ _WORDS: dict[str, tuple[str, ...]] = {
         r"(?:no,? )?(?:it'?s |it is )?(?:still )?not (?:solved|fixed|resolved|working)",
     ),
     "resolved": (
-        r"(?:问题)?(?:已经|已|都)?(?:解决|修好|弄好|搞定|处理好|恢复)了?(?:谢谢)?|好了",
+        r"(?:问题)?(?:已经|都)?(?:解决|修好|弄好|搞定|处理好|恢复)(?:好)?了(?:谢谢)?|(?:问题)?已(?:经)?(?:解决|修好|恢复)|好了",
         r"(?:yes,? )?(?:it'?s |it is )?(?:all )?(?:solved|fixed|resolved)(?: now)?",
     ),
     "add_information": (
         rf"{_PLEASE}(?:再)?补充(?:一下|点|一点)?(?:说明|信息|材料|情况|内容)?",
         r"(?:i (?:want|would like|need) to )?add (?:something|information|more)(?: please)?",
     ),
-    "privacy_request": (r"(?:关于)?我的个人信息|我的隐私", r"(?:about )?my personal (?:data|information)"),
-    "appeal": (rf"{_PLEASE}(?:去|到)?申诉|怎么申诉", r"(?:i want to )?appeal"),
+    "privacy_request": (
+        r"(?:关于)?我的个人信息|我的隐私|(?:about )?my personal (?:data|information)",
+        r".{0,8}(?:删除?|删掉|清除|查看?|查询|导出|更正|撤回|注销|收集).{0,8}(?:个人信息|我的信息|我(?:的)?(?:所有)?(?:数据|资料)|隐私授权|聊天记录).{0,6}",
+        r".{0,30}(?:what|which|see|all) (?:personal )?(?:data|information) (?:do )?you (?:hold|have|keep|store).{0,20}",
+        r".{0,20}(?:delete|erase|remove|export|correct|copy of|see) (?:all )?(?:of )?my (?:personal )?(?:data|information|records).{0,20}",
+    ),
+    "appeal": (
+        rf"{_PLEASE}(?:去|到)?申诉|怎么申诉|我有(?:什么|哪些)权利|我的权利",
+        r"(?:i want to )?appeal|what are my rights|my rights|how (?:do|can) i appeal",
+    ),
     "ask_process": (
         r"(?:那)?(?:接下来|然后|之后|下一步|现在)(?:呢|会?怎么(?:样|办|处理|弄)|是什么|做什么|干什么)",
         r"(?:and )?(?:what happens|what) now|what(?:'s| is| happens)? next",
