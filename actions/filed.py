@@ -59,7 +59,7 @@ class Step:
 
 def begin(turn: Turn) -> Step:
     """A wish about a filed complaint, by words, by a tap or by a picture."""
-    step = Step(Filed(WISHES.get(turn.intent, "add"), code=turn.first("receipt_code")))
+    step = Step(Filed(_wish(turn), code=turn.first("receipt_code")))
     given = turn.first("reference")
     known = subject.candidates(step.state.wish, turn)
     one = subject.named(turn, known if not given else list(turn.complaints))
@@ -74,11 +74,17 @@ def begin(turn: Turn) -> Step:
     return _which(step, turn, known) if known else _nobody(step, turn)
 
 
+def _wish(turn: Turn) -> str:
+    """A picture with a few words is evidence, unless the words are sure to say something else."""
+    wish = WISHES.get(turn.intent, "add")
+    return wish if not turn.attachments or turn.confidence >= 0.9 else "add"
+
+
 def advance(state: Filed, turn: Turn) -> Step:
     """Any later turn, with a question open."""
     step = Step(state)
     kind = (turn.payload or "").partition(":")[0]
-    if turn.means("cancel") or kind == "cancel":
+    if turn.means("cancel", 0.9 if state.question in OPTIONAL else 0.4) or kind == "cancel":
         return _ended(step, "filed.left")
     if kind == "human" or turn.means("ask_human") or (turn.wants_human and turn.is_short):
         step.answer.command("call_agent", reason="wish")

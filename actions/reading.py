@@ -76,12 +76,17 @@ def corrects(text: str) -> bool:
 def correction(draft: Draft, turn: Turn) -> Values:
     """The new value of the field that is corrected: a fact of the text, or what follows "改成" for a field in words."""
     given = {name: value for name, value in facts(turn).items() if name != "remedy"}
-    if given:
-        return given
     named, new = field_named(turn.text), _NEW_VALUE.search(turn.text)
-    if named not in ("place", "remedy") or new is None:
-        return {}
-    return {named: masked((new[1] or new[2]).strip())}
+    if named in given:
+        return {named: given[named]}
+    if named in ("place", "remedy") and new is not None:
+        return {named: masked((new[1] or new[2]).strip())}
+    return given
+
+
+def names_place(text: str) -> bool:
+    """Whether a short text can be a place: a road, an estate, a shop; and no question about one."""
+    return bool(_PLACE_LIKE.search(text)) and not _QUESTION.search(text) and "是不是" not in text
 
 
 def has_content(text: str) -> bool:

@@ -111,10 +111,14 @@ def _lift(message: Message, ranking: list[dict[str, Any]]) -> None:
     """A text of unsure intent that clearly names a problem ("我的宽带断了") is a complaint."""
     intent = message.get("intent") or {}
     best: dict[str, Any] = ranking[0] if ranking else {"category": NO_TOPIC, "confidence": 0.0}
-    if intent.get("name") != "nlu_fallback" or best["category"] == NO_TOPIC or best["confidence"] < _CLEAR_TOPIC:
+    if (
+        intent.get("name") not in ("nlu_fallback", "correct")
+        or best["category"] == NO_TOPIC
+        or best["confidence"] < _CLEAR_TOPIC
+    ):
         return
     lifted = {"name": "complain", "confidence": 0.5}
-    others = [row for row in message.get("intent_ranking") or [] if row["name"] not in ("complain", "nlu_fallback")]
+    others = [row for row in message.get("intent_ranking") or [] if row["name"] not in ("complain", intent["name"])]
     message.set("intent", lifted, add_to_output=True)
     message.set("intent_ranking", [lifted, *others], add_to_output=True)
 

@@ -203,7 +203,7 @@ class Stage:
     def _compare(self, filed: Complaint, expected: Mapping[str, Any]) -> None:
         for name, value in expected.items():
             found = filed.fields.get(name) if name in _FIELDS else getattr(filed, name)
-            shown = str(found.get("text")) if isinstance(found, Mapping) else str(found or "")
+            shown = str(found.get("text")) if isinstance(found, Mapping) else "" if found is None else str(found)
             assert re.search(str(value), shown), f"{name} is {shown!r}"
 
     def _desk_has(self, expected: Mapping[str, str]) -> None:
