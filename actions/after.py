@@ -35,7 +35,7 @@ class ValidateFiledForm(Action):  # type: ignore[misc]  # rasa_sdk is untyped
         if step.digressed:
             return []  # Rasa rejects the form for this turn, so that another topic's rule answers
         kept = vars(step.state) | {"options": list(step.state.options)} if step.state.question else None
-        return [SlotSet("filed", kept), SlotSet("requested_slot", step.state.question)]
+        return [SlotSet("filed", kept), SlotSet("privacy", None), SlotSet("requested_slot", step.state.question)]
 
 
 class ValidatePrivacyForm(Action):  # type: ignore[misc]  # rasa_sdk is untyped
@@ -57,7 +57,7 @@ class ValidatePrivacyForm(Action):  # type: ignore[misc]  # rasa_sdk is untyped
         if step.digressed:
             return []
         kept = {"question": step.question, "request": step.request, "words": step.words} if step.question else None
-        return [SlotSet("privacy", kept), SlotSet("requested_slot", step.question)]
+        return [SlotSet("privacy", kept), SlotSet("filed", None), SlotSet("requested_slot", step.question)]
 
 
 def _filed_of(tracker: Tracker) -> Filed | None:

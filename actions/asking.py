@@ -10,7 +10,7 @@ from actions.required_fields import fields, required
 from actions.turn import Answer, Button, Turn, button
 
 # What can be told in one breath with the number, and told apart from it.
-_GOES_WITH_NUMBER = ("when", "amount", "place")
+GOES_WITH_NUMBER = ("when", "amount", "place")
 
 
 def next_question(draft: Draft, turn: Turn) -> Draft:
@@ -19,7 +19,7 @@ def next_question(draft: Draft, turn: Turn) -> Draft:
     missing = draft.missing()
     also = None
     if question == "number" and not turn.plain and len(missing) > 2:
-        also = next((name for name in missing if name in _GOES_WITH_NUMBER), None)
+        also = next((name for name in missing if name in GOES_WITH_NUMBER), None)
     return replace(for_question(draft, question, turn), also=also)
 
 

@@ -9,7 +9,7 @@ from rasa_sdk.events import EventType, SlotSet
 from rasa_sdk.executor import CollectingDispatcher
 
 from actions import form
-from actions.draft import Draft
+from actions.draft import QUESTIONS, Draft
 from actions.required_fields import fields
 from actions.turn import Answer, turn_of
 
@@ -53,6 +53,8 @@ class ComplaintDone(Action):  # type: ignore[misc]  # rasa_sdk is untyped
 
 def _draft_of(tracker: Tracker) -> Draft:
     asked = tracker.get_slot("requested_slot")
+    if asked not in QUESTIONS:  # another form's, which this complaint interrupts
+        asked = None
     return Draft(
         values={name: tracker.get_slot(name) for name in fields()},
         question=asked,
@@ -66,7 +68,7 @@ def _draft_of(tracker: Tracker) -> Draft:
 def _events(step: form.Step) -> list[EventType]:
     draft = step.draft
     own = {**draft.values, "failures": draft.failures, "options": list(draft.options), "outcome": step.outcome}
-    own |= {"also": draft.also, "rest": list(draft.rest) or None}
+    own |= {"also": draft.also, "rest": list(draft.rest) or None, "filed": None, "privacy": None}
     asked = None if step.outcome else draft.question
     return [SlotSet(name, value) for name, value in own.items()] + [SlotSet("requested_slot", asked)]
 

@@ -15,6 +15,8 @@ CHANGE = "change"
 TWO = "two"  # one complaint or two
 OTHER = "other.other"
 
+QUESTIONS = frozenset({*fields(), CONFIRM, CHANGE, TWO})
+
 
 @dataclass(frozen=True)
 class Draft:

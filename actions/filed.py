@@ -280,11 +280,11 @@ def _ask(step: Step, question: str, turn: Turn, one: Known | None = None) -> Ste
     about = one or next((each for each in turn.complaints if each["reference"] == step.state.reference), None)
     args = {"reference": step.state.reference, "category": (about or {}).get("category", "")}
     key = "ask.still" if question == "more" and step.state.wish == "reopen" else f"ask.{question}"
-    step.answer.say(key, question, _BUTTONS[question], **(args if question == "withdraw" else {}))
+    step.answer.say(key, question, BUTTONS[question], **(args if question == "withdraw" else {}))
     return step
 
 
-_BUTTONS: dict[str, list[str | Button]] = {
+BUTTONS: dict[str, list[str | Button]] = {
     "more": ["skip"],
     "withdraw": [button("affirm", "button.withdraw_yes"), button("deny", "button.withdraw_no")],
     "score": [*(button(f"score:{score}", f"button.score_{score}") for score in (1, 2, 3, 4, 5)), "skip"],

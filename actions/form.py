@@ -207,7 +207,7 @@ def _names_answer(draft: Draft, turn: Turn) -> bool:
         if name == "number" and (turn.first("number") or turn.first("receipt_code")):
             return True
         found = next((one for one in turn.entities if one["entity"] == name), None)
-        if found and (turn.confidence < 0.8 or 2 * (found["end"] - found["start"]) >= len(turn.text)):
+        if found and (turn.confidence < 0.6 or 2 * (found["end"] - found["start"]) >= len(turn.text)):
             return True
     return "place" in draft.asked() and turn.is_short and reading.names_place(turn.text)
 

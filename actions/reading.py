@@ -34,7 +34,8 @@ _QUESTION = re.compile(
     re.IGNORECASE,
 )
 _LABEL = re.compile(
-    r"^(?:号码|手机号?|电话|账号|number|phone|account)?\s*(?:是|为|is|:|：)?\s*(?:[，,]\s*)?", re.IGNORECASE
+    r"^(?:我?的?(?:号码|手机号?码?|电话|账号|宽带)|是|为|[:：，,\s]|\b(?:my|the|it'?s|it|is|number|phone|mobile|account)\b)+",
+    re.IGNORECASE,
 )
 _ORDINAL = re.compile(r"^(?:第)?([一二三四1234])(?:个|项|条|种)?[。.]?$")
 _FIELD_WORDS = {
@@ -101,11 +102,14 @@ def _says_something(text: str) -> bool:
 
 
 def leaf(turn: Turn, at_least: float = SURE_OF_LEAF) -> str | None:
-    """The best leaf if the model is sure enough of it."""
+    """The best leaf if the model is sure enough of it, or of its top category with all the leaves there."""
     best = next(iter(turn.categories), None)
-    if best is None or best["category"] == "none" or best["confidence"] < at_least:
+    if best is None or best["category"] == "none":
         return None
-    return str(best["category"])
+    top = str(best["category"]).partition(".")[0]
+    together = sum(row["confidence"] for row in turn.categories if str(row["category"]).partition(".")[0] == top)
+    sure = best["confidence"] >= at_least or together >= 1.5 * at_least
+    return str(best["category"]) if sure else None
 
 
 def likely_leaves(turn: Turn, most: int = 3) -> tuple[str, ...]:
@@ -151,12 +155,12 @@ def _both(draft: Draft, turn: Turn, own: Values | None) -> Values | None:
     number = next((one for one in turn.entities if one["entity"] in ("number", "receipt_code")), None)
     text = turn.text
     if number is not None:
-        text = (text[: number["start"]] + " " + text[number["end"] :]).strip(" ，,。、；;")
+        text = _LABEL.sub("", (text[: number["start"]] + " " + text[number["end"] :]).strip(" ，,。、；;"))
     elif own is not None:
         return own  # "没有", or an account that takes the whole text
     if len(re.findall(r"[^\W\d_]", text)) < 2 or (also == "place" and number is None and not _PLACE_LIKE.search(text)):
         return own
-    second = _READERS[also](draft.asking(also), replace(turn, text=_LABEL.sub("", text)))
+    second = _READERS[also](draft.asking(also), replace(turn, text=text))
     return {**(own or {}), **(second or {})} or None
 
 

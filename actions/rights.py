@@ -13,7 +13,7 @@ from actions.turn import Answer, Turn, turn_of
 
 
 class TellRights(Action):  # type: ignore[misc]  # rasa_sdk is untyped
-    """The right to appeal, with the customer's own day count; never discouraged (reference: docs/regulation.md)."""
+    """The right to appeal, with the customer's own day count; never discouraged (docs/regulation.md)."""
 
     def name(self) -> str:
         return "action_tell_rights"

@@ -21,7 +21,8 @@ _LIFE = re.compile(
     r"|(?:110|119|120|急救|报警)(?:电话)?[^，。]{0,6}(?:打|拨|接)不(?:通|出)|(?:打|拨)不(?:通|出|了)(?:110|119|120|急救|报警)"
     r"|(?:is|are|am|house|building|box|modem|pole) (?:on fire|burning)|gas leak|heart attack|having a stroke"
     r"|unconscious|not breathing|can'?t breathe|bleeding (?:badly|heavily|out)|electrocuted|electric shock"
-    r"|(?:trapped|stuck) in (?:the |a |an )?(?:lift|elevator|fire)|kidnapp?ed|threaten(?:s|ed|ing)? to kill|life in danger|is dying"
+    r"|(?:trapped|stuck) in (?:the |a |an )?(?:lift|elevator|fire)|kidnapp?ed|threaten(?:s|ed|ing)? to kill|life in danger"
+    r"|(?:he|she|someone|somebody|mum|mom|mother|father|dad|child|baby|person|man|woman) is dying"
     r"|(?:can(?:no|')?t|could not|couldn'?t|unable to) (?:call|reach|dial) (?:110|119|120|911|999|112|an ambulance|the police|emergency)"
 )
 _CALL_FOR_HELP = re.compile(r"(?:快来?)?(?:救命|救救我|help me it'?s an emergency|emergency)[啊呀！!]*")

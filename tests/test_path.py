@@ -67,7 +67,9 @@ def test_status_only_for_the_owner_or_with_the_code(hands: Hands) -> None:
 
 def test_a_status_in_the_middle_of_a_form_leaves_the_question_last(hands: Hands, script: Script) -> None:
     asked = reply("system.photo_alone", "number", ("skip",))
-    script.answer = lambda question: Said([asked], [{"name": "tell_status", "args": {}}], {"active_form": "complaint_form"})
+    script.answer = lambda question: Said(
+        [asked], [{"name": "tell_status", "args": {}}], {"active_form": "complaint_form"}
+    )
     hands.say("ann", "宽带断了")
     (row,) = hands.rows("ann")
     assert row.text_key == "system.photo_alone", "one bubble, with the question at its end"
