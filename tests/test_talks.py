@@ -2,15 +2,12 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from bot import settings as settings_file
-from bot.build import Product, build
+from bot.build import Product
 from tests.scripted import Stage, Talk, load
-from tests.understanding import rasa
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(300)]
 
@@ -18,37 +15,9 @@ TURNS: dict[str, int] = {}  # talk -> customer turns to its first receipt
 MOST_IN_THE_MEDIAN = 5
 
 
-@pytest.fixture(scope="session")
-def rasa_url() -> Iterator[str]:
-    with rasa() as url:
-        yield url
-
-
-@pytest.fixture
-def make(rasa_url: str, tmp_path: Path, sqlite_template: Path) -> Iterator[Callable[[], Product]]:
-    """Makes a product on this test's own database; again after a restart."""
-    path = tmp_path / "tingsu.sqlite3"
-    path.write_bytes(sqlite_template.read_bytes())
-    environ = {
-        "TINGSU_HOME": str(tmp_path),
-        "TINGSU_DATABASE_URL": f"sqlite:///{path}",
-        "TINGSU_SECRET_KEY": "for tests only, and long enough to pass",
-        "TINGSU_RASA_URL": rasa_url,
-    }
-    made: list[Product] = []
-
-    def make() -> Product:
-        made.append(build(settings_file.read(environ)))
-        return made[-1]
-
-    yield make
-    for product in made:
-        product.close()
-
-
 @pytest.mark.parametrize("talk", load(), ids=lambda talk: talk.name)
-def test_a_talk_goes_as_written(talk: Talk, make: Callable[[], Product]) -> None:
-    stage = Stage(make, talk.language)
+def test_a_talk_goes_as_written(talk: Talk, make_talking: Callable[[], Product]) -> None:
+    stage = Stage(make_talking, talk.language)
     stage.play(talk.steps)
     if stage.receipts:
         TURNS[talk.name] = stage.receipts[0]
