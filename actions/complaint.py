@@ -9,12 +9,12 @@ from rasa_sdk.events import EventType, SlotSet
 from rasa_sdk.executor import CollectingDispatcher
 
 from actions import form
-from actions.draft import Draft
+from actions.draft import QUESTIONS, Draft
 from actions.required_fields import fields
 from actions.turn import Answer, turn_of
 
 FORM = "complaint_form"
-_OWN_SLOTS = (*fields(), "options", "failures", "outcome")
+_OWN_SLOTS = (*fields(), "options", "failures", "outcome", "also", "rest")
 
 
 class ValidateComplaintForm(Action):  # type: ignore[misc]  # rasa_sdk is untyped
@@ -27,8 +27,8 @@ class ValidateComplaintForm(Action):  # type: ignore[misc]  # rasa_sdk is untype
         draft, turn = _draft_of(tracker), turn_of(tracker)
         if draft.question is None:
             step = form.begin(draft, turn)
-        elif _digressed_before(tracker):
-            step = form.ask_again(draft)
+        elif digressed_before(tracker, FORM):
+            step = form.ask_again(draft, turn)
         else:
             step = form.advance(draft, turn)
         step.answer.send(dispatcher)
@@ -37,45 +37,47 @@ class ValidateComplaintForm(Action):  # type: ignore[misc]  # rasa_sdk is untype
 
 
 class ComplaintDone(Action):  # type: ignore[misc]  # rasa_sdk is untyped
-    """After the form: files or forgets, and clears every slot, else the next complaint begins with the old one."""
+    """After the form, which files by itself: forgets what is cancelled, and clears every slot, else the next complaint begins with the old one."""
 
     def name(self) -> str:
         return "action_complaint_done"
 
     async def run(self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]) -> list[EventType]:
-        answer, draft = Answer(), _draft_of(tracker)
-        if tracker.get_slot("outcome") == form.FILED:
-            language = turn_of(tracker).language
-            answer.command("file_complaint", category=draft.category, fields=draft.filed_fields(), language=language)
-        else:
-            answer.say("form.cancelled", buttons=["complain", "status", "human"])
+        if tracker.get_slot("outcome") == form.CANCELLED:
+            answer = Answer()
+            answer.say("form.cancelled", None, ["complain", "status", "human"])
             answer.command("forget_draft")
-        answer.send(dispatcher)
+            answer.send(dispatcher)
         return [SlotSet(name, None) for name in _OWN_SLOTS]
 
 
 def _draft_of(tracker: Tracker) -> Draft:
     asked = tracker.get_slot("requested_slot")
+    if asked not in QUESTIONS:  # another form's, which this complaint interrupts
+        asked = None
     return Draft(
         values={name: tracker.get_slot(name) for name in fields()},
         question=asked,
         failures=int(tracker.get_slot("failures") or 0) if asked else 0,
         options=tuple(tracker.get_slot("options") or ()),
+        also=tracker.get_slot("also") if asked else None,
+        rest=tuple(tracker.get_slot("rest") or ()),
     )
 
 
 def _events(step: form.Step) -> list[EventType]:
     draft = step.draft
     own = {**draft.values, "failures": draft.failures, "options": list(draft.options), "outcome": step.outcome}
+    own |= {"also": draft.also, "rest": list(draft.rest) or None, "filed": None, "privacy": None}
     asked = None if step.outcome else draft.question
     return [SlotSet(name, value) for name, value in own.items()] + [SlotSet("requested_slot", asked)]
 
 
-def _digressed_before(tracker: Tracker) -> bool:
-    """Whether another action has already answered this turn."""
+def digressed_before(tracker: Tracker, form_name: str) -> bool:
+    """Whether another action than this form has already answered this turn."""
     for event in reversed(tracker.events):
         if event["event"] == "user":
             return False
-        if event["event"] == "action" and event["name"] not in (FORM, "action_listen"):
+        if event["event"] == "action" and event["name"] not in (form_name, "action_listen"):
             return True
     return False

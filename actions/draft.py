@@ -12,7 +12,10 @@ SKIPPED = False
 
 CONFIRM = "confirm"
 CHANGE = "change"
+TWO = "two"  # one complaint or two
 OTHER = "other.other"
+
+QUESTIONS = frozenset({*fields(), CONFIRM, CHANGE, TWO})
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Draft:
     question: str | None = None
     failures: int = 0
     options: tuple[str, ...] = ()
+    also: str | None = None  # a second field that the open question asks for
+    rest: tuple[dict[str, Any], ...] = ()  # other problems of the same message, each {"category", "values"}
 
     @property
     def category(self) -> str | None:
@@ -33,13 +38,20 @@ class Draft:
     def with_values(self, **values: Any) -> Draft:
         return replace(self, values={**self.values, **values})
 
-    def asking(self, question: str, failures: int = 0, options: tuple[str, ...] = ()) -> Draft:
-        return replace(self, question=question, failures=failures, options=options)
+    def asking(self, question: str, failures: int = 0, options: tuple[str, ...] = (), also: str | None = None) -> Draft:
+        return replace(self, question=question, failures=failures, options=options, also=also)
+
+    def asked(self) -> tuple[str, ...]:
+        """The fields that the open question asks for."""
+        return tuple(name for name in (self.question, self.also) if name in fields())
+
+    def missing(self) -> list[str]:
+        """Required fields not dealt with, in the order of asking."""
+        return [name for name in required(self.category) if self.values.get(name) is None]
 
     def next_question(self) -> str:
         """The first required field not dealt with, else the read-back."""
-        missing = (name for name in required(self.category) if self.values.get(name) is None)
-        return next(missing, CONFIRM)
+        return next(iter(self.missing()), CONFIRM)
 
     def is_skippable(self) -> bool:
         return self.question in fields() and fields()[self.question].skippable

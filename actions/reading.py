@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from actions.draft import SKIPPED, Draft
@@ -23,6 +24,19 @@ _WISH = re.compile(
     r"how|do|there|got|put|in|for)\b"
 )
 _ACCOUNT = re.compile(r"[A-Za-z0-9@._+-]*(?:\d[ -]?){5,}[A-Za-z0-9@._+-]*")
+_PLACE_LIKE = re.compile(
+    r"[省市区县镇乡街路道巷弄村苑园厦楼栋店厅场站]|小区|大学|医院|家里|公司|street|road|avenue|lane|district|city|building|shop|"
+    r"store|station|park|estate|village|at home|office",
+    re.IGNORECASE,
+)
+_QUESTION = re.compile(
+    r"[?？]\s*$|[吗么]\s*$|^(?:怎么|什么|为什么|哪|谁|what|how|why|when|who|which|can|could|do|does|is|are|will|should)\b",
+    re.IGNORECASE,
+)
+_LABEL = re.compile(
+    r"^(?:我?的?(?:号码|手机号?码?|电话|账号|宽带)|是|为|[:：，,\s]|\b(?:my|the|it'?s|it|is|number|phone|mobile|account)\b)+",
+    re.IGNORECASE,
+)
 _ORDINAL = re.compile(r"^(?:第)?([一二三四1234])(?:个|项|条|种)?[。.]?$")
 _FIELD_WORDS = {
     "number": re.compile(r"号码|手机号|账号|帐号|电话号|宽带号|\bnumber\b|\bphone\b|\baccount\b", re.IGNORECASE),
@@ -33,10 +47,47 @@ _FIELD_WORDS = {
     "category": re.compile(r"类别|分类|类型|\bcategory\b|\btype\b|\bkind\b", re.IGNORECASE),
     "what": re.compile(r"问题|内容|描述|经过|\bproblem\b|\bdescription\b|\bdetails?\b|\bstory\b", re.IGNORECASE),
 }
+_ASKS_FOR = re.compile(
+    r"退|赔|修|解决|恢复|道歉|取消|解释|补偿|补发|换|refund|repair|fix|cancel|compensat|apolog|explain|restore|replace|money back",
+    re.IGNORECASE,
+)
 _NONE = re.compile(
     r"^(?:都)?(?:没有?|无|不涉及|不用|不需要|没啥|没什么|none|no|nothing|n/?a|not applicable|no money)[了的啊呢。.!！]*$",
     re.IGNORECASE,
 )
+
+
+# "写错了", "改成", "it should be": the words of somebody who corrects what was given.
+_CORRECTS = re.compile(
+    r"(?:写|填|说|打|搞|弄|记|选|报)错|更正|改成|改为|换成|应该是|不是[^，,。]{1,12}[，,]?(?:而)?是|(?:不对|错了)[，,。！]?\s*(?:是|应)"
+    r"|\b(?:wrong|mistyped|correction|i meant|should be|made a mistake|not [^,.]{1,20}, (?:but|it'?s))\b",
+    re.IGNORECASE,
+)
+_NEW_VALUE = re.compile(
+    r"(?:改成|改为|换成|应该是|而是|其实是|(?<!不)是)[：:，,\s]*([^，。！!]{2,80})[。！!]*$"
+    r"|\b(?:to|is|was|be|meant)\b[: ]+(.{2,80})$",
+    re.IGNORECASE,
+)
+
+
+def corrects(text: str) -> bool:
+    return bool(_CORRECTS.search(text))
+
+
+def correction(draft: Draft, turn: Turn) -> Values:
+    """The new value of the field that is corrected: a fact of the text, or what follows "改成" for a field in words."""
+    given = {name: value for name, value in facts(turn).items() if name != "remedy"}
+    named, new = field_named(turn.text), _NEW_VALUE.search(turn.text)
+    if named in given:
+        return {named: given[named]}
+    if named in ("place", "remedy") and new is not None:
+        return {named: masked((new[1] or new[2]).strip())}
+    return given
+
+
+def names_place(text: str) -> bool:
+    """Whether a short text can be a place: a road, an estate, a shop; and no question about one."""
+    return bool(_PLACE_LIKE.search(text)) and not _QUESTION.search(text) and "是不是" not in text
 
 
 def has_content(text: str) -> bool:
@@ -51,11 +102,14 @@ def _says_something(text: str) -> bool:
 
 
 def leaf(turn: Turn, at_least: float = SURE_OF_LEAF) -> str | None:
-    """The best leaf if the model is sure enough of it."""
+    """The best leaf if the model is sure enough of it, or of its top category with all the leaves there."""
     best = next(iter(turn.categories), None)
-    if best is None or best["category"] == "none" or best["confidence"] < at_least:
+    if best is None or best["category"] == "none":
         return None
-    return str(best["category"])
+    top = str(best["category"]).partition(".")[0]
+    together = sum(row["confidence"] for row in turn.categories if str(row["category"]).partition(".")[0] == top)
+    sure = best["confidence"] >= at_least or together >= 1.5 * at_least
+    return str(best["category"]) if sure else None
 
 
 def likely_leaves(turn: Turn, most: int = 3) -> tuple[str, ...]:
@@ -71,6 +125,13 @@ def facts(turn: Turn) -> Values:
     }
 
 
+def problem(turn: Turn, part: dict[str, Any]) -> dict[str, Any]:
+    """One of several problems of a message: its category, and what its own part of the text gives."""
+    inside = tuple(one for one in turn.entities if part["start"] <= one["start"] and one["end"] <= part["end"])
+    values = {**facts(replace(turn, entities=inside)), "what": masked(part["text"]), "category": part["category"]}
+    return {"category": part["category"], "values": values}
+
+
 def field_named(text: str) -> str | None:
     """The field that a text speaks about ("号码写错了")."""
     return next((name for name, words in _FIELD_WORDS.items() if words.search(text)), None)
@@ -79,9 +140,28 @@ def field_named(text: str) -> str | None:
 def answer(draft: Draft, turn: Turn) -> Values | None:
     """Values that answer the open question, with whatever else the text gives; None if it is no answer."""
     own = _READERS[draft.question or "what"](draft, turn)
+    if draft.also:
+        own = _both(draft, turn, own)
     if own is None:
         return None
     return {**missing_facts(draft, turn), **own}
+
+
+def _both(draft: Draft, turn: Turn, own: Values | None) -> Values | None:
+    """An answer to two questions at once: what is left of the text without the number answers the second."""
+    also = draft.also or ""
+    if turn.first(also) is not None:
+        return own or {}
+    number = next((one for one in turn.entities if one["entity"] in ("number", "receipt_code")), None)
+    text = turn.text
+    if number is not None:
+        text = _LABEL.sub("", (text[: number["start"]] + " " + text[number["end"] :]).strip(" ，,。、；;"))
+    elif own is not None:
+        return own  # "没有", or an account that takes the whole text
+    if len(re.findall(r"[^\W\d_]", text)) < 2 or (also == "place" and number is None and not _PLACE_LIKE.search(text)):
+        return own
+    second = _READERS[also](draft.asking(also), replace(turn, text=text))
+    return {**(own or {}), **(second or {})} or None
 
 
 def missing_facts(draft: Draft, turn: Turn) -> Values:
@@ -136,15 +216,26 @@ def _amount(draft: Draft, turn: Turn) -> Values | None:
 def _place(draft: Draft, turn: Turn) -> Values | None:
     if _NONE.match(turn.text):
         return {"place": SKIPPED}
-    letters = len(re.findall(r"\w", turn.text))
-    return {"place": masked(turn.text[:200])} if letters >= 2 else None
+    told = _is_answer(turn) and not _QUESTION.search(turn.text)
+    return {"place": masked(turn.text[:200])} if told else None
 
 
 def _remedy(draft: Draft, turn: Turn) -> Values | None:
     if _NONE.match(turn.text):
         return {"remedy": SKIPPED}
-    letters = len(re.findall(r"\w", turn.text))
-    return {"remedy": masked(turn.text[:500])} if letters >= 2 else None
+    return {"remedy": masked(turn.text[:500])} if _is_answer(turn) else None
+
+
+def _is_answer(turn: Turn) -> bool:
+    """Any words will do, but "好的" and "谢谢" answer nothing."""
+    nods = any(turn.means(intent, 0.9) for intent in ("affirm", "thanks", "deny"))
+    return len(re.findall(r"\w", turn.text)) >= 2 and not nods
+
+
+def late_remedy(draft: Draft, turn: Turn) -> str | None:
+    """What is wished for, told only at the read-back."""
+    tells = turn.is_short and _ASKS_FOR.search(turn.text) and not draft.told("remedy")
+    return masked(turn.text) if tells else None
 
 
 def _nothing(turn: Turn, name: str) -> Values | None:

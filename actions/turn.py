@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,11 @@ class Turn:
     attachments: int
     language: str
     wants_human: bool = False
+    anger: float = 0.0
+    threatens: bool = False
+    plain: bool = False
+    complaints: tuple[dict[str, Any], ...] = ()
+    problems: tuple[dict[str, Any], ...] = ()
 
     def values(self, kind: str) -> list[Any]:
         """Values of all entities of one kind, in order."""
@@ -34,6 +40,16 @@ class Turn:
 
     def first(self, kind: str) -> Any | None:
         return next(iter(self.values(kind)), None)
+
+    @property
+    def is_angry(self) -> bool:
+        """So angry that a person is offered; anger alone never changes what the bot does."""
+        return self.anger >= 0.7
+
+    @property
+    def shows_card(self) -> bool:
+        """Whether an ID-card number stood in the text; it was masked on arrival, before anything was stored."""
+        return "*" * 18 in self.text
 
     @property
     def has_words(self) -> bool:
@@ -46,7 +62,11 @@ class Turn:
 
     def means(self, intent: str, at_least: float = 0.4) -> bool:
         """Whether the turn is this intent: tapped, or a short text that the model reads so."""
-        return self.payload == intent or (self.intent == intent and self.is_short and self.confidence >= at_least)
+        tapped = (self.payload or "").partition(":")[0]
+        return tapped == intent or (self.intent == intent and self.is_short and self.confidence >= at_least)
+
+
+Button = dict[str, Any]
 
 
 @dataclass
@@ -56,9 +76,9 @@ class Answer:
     replies: list[dict[str, Any]] = field(default_factory=list)
     commands: list[dict[str, Any]] = field(default_factory=list)
 
-    def say(self, key: str, question: str | None = None, buttons: list[str] | None = None, **args: Any) -> None:
-        """Adds a reply; `buttons` are payloads."""
-        shown = [button(payload) for payload in buttons or []]
+    def say(self, key: str, question: str | None = None, buttons: Sequence[str | Button] = (), /, **args: Any) -> None:
+        """Adds a reply; `buttons` are payloads, or whole buttons where the label is another one."""
+        shown = [button(one) if isinstance(one, str) else one for one in buttons]
         self.replies.append({"key": key, "args": args, "question": question, "buttons": shown})
 
     def command(self, name: str, **args: Any) -> None:
@@ -71,14 +91,12 @@ class Answer:
             dispatcher.utter_message(json_message={"command": command})
 
 
-def button(payload: str) -> dict[str, str]:
-    """A button; its label is `button.<payload>`, for `change:<field>` `field.<field>`, for `category:<leaf>` its name."""
+def button(payload: str, label: str = "", **args: Any) -> Button:
+    """A button; its label is the text `label`, else `button.<kind>`; for `change:<field>` and `category:<leaf>` their names."""
     kind, _, subject = payload.partition(":")
-    if kind == "category":
-        return {"payload": payload, "key": f"category.{subject}"}
-    if kind == "change":
-        return {"payload": payload, "key": f"field.{subject}"}
-    return {"payload": payload, "key": f"button.{payload}"}
+    named = {"category": f"category.{subject}", "change": f"field.{subject}"}.get(kind, f"button.{kind}")
+    made: Button = {"payload": payload, "key": label or named}
+    return {**made, "args": args} if args else made
 
 
 def masked(text: str) -> str:
@@ -91,6 +109,8 @@ def turn_of(tracker: Tracker) -> Turn:
     message: dict[str, Any] = tracker.latest_message
     outside: dict[str, Any] = message.get("metadata") or {}
     intent: dict[str, Any] = message.get("intent") or {}
+    signals: dict[str, Any] = message.get("signals") or {}
+    context: dict[str, Any] = outside.get("context") or {}
     return Turn(
         text=(message.get("text") or "").strip(),
         payload=outside.get("payload"),
@@ -100,5 +120,10 @@ def turn_of(tracker: Tracker) -> Turn:
         categories=tuple(message.get("categories") or ()),
         attachments=int(outside.get("attachments") or 0),
         language=str(outside.get("language") or "zh"),
-        wants_human=bool((message.get("signals") or {}).get("wants_human")),
+        wants_human=bool(signals.get("wants_human")),
+        anger=float(signals.get("anger") or 0),
+        threatens=bool(signals.get("threatens")),
+        plain=bool(tracker.get_slot("plain")),
+        complaints=tuple(context.get("complaints") or ()),
+        problems=tuple(message.get("problems") or ()),
     )

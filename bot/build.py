@@ -8,6 +8,7 @@ from datetime import timedelta
 from sqlalchemy import Connection
 
 from bot import channels as channel_files
+from bot.alarms import Alarms
 from bot.bell import Bell
 from bot.blobs import Blobs, SqlBlobs
 from bot.channel import Account, Channel
@@ -15,12 +16,16 @@ from bot.commands import Commands
 from bot.complaint import Complaints
 from bot.conversation import Ownership
 from bot.desk import Desk
+from bot.desk_work import DeskWork
 from bot.desks import DESKS
 from bot.dialogue import Dialogue, Rasa, Timed
 from bot.faults import NONE, Faults
+from bot.filed import Filed
+from bot.handoff import Handoff
 from bot.hours import Calendar
 from bot.inbox import Inbox
 from bot.inspection import Inspection
+from bot.introduction import Introduction
 from bot.letters import Letters
 from bot.limiter import Limiter
 from bot.live import Live
@@ -99,6 +104,7 @@ class Product:
     letters: Letters
     commands: Commands
     suspects: Suspects
+    handoff: Handoff
     faults: Faults
     measures: Measures
     figures: Figures
@@ -112,7 +118,6 @@ class Product:
             Timed(self.dialogue, self.measures),
             self.commands,
             Media(self.database, self.blobs, self.channels, self.inspection, self.faults),
-            self.calendar,
             Limits(self.settings.lease_seconds, self.settings.rasa_patience, str(self.settings.timezone)),
             self.suspects,
             self.faults,
@@ -131,7 +136,10 @@ class Product:
         )
 
     def ticketing(self) -> Ticketing:
-        return Ticketing(self.database, self.desk, self.suspects, self.faults)
+        return Ticketing(self.database, self.desk, self.handoff, self.suspects, self.faults)
+
+    def desk_work(self) -> DeskWork:
+        return DeskWork(self.database, self.bell, self.desk, self.texts, self.handoff)
 
     def waiting(self) -> Waiting:
         longest = timedelta(minutes=self.settings.longest_wait_minutes)
@@ -174,6 +182,8 @@ def build(
     reach = {"redis": bell.alive} if settings.redis_url else {}
     reach |= {"rasa": dialogue.alive} if settings.rasa_url else {}
     complaints = Complaints(database, bell, seal, desk, settings.statutory_days, faults)
+    introduction = Introduction(privacy_page(settings))
+    handoff = Handoff(complaints, calendar, within, introduction)
     return Product(
         settings=settings,
         database=database,
@@ -188,19 +198,25 @@ def build(
         blobs=SqlBlobs(database),
         inspection=Inspection(scanner(settings.clamd)),
         limiter=Limiter(settings.redis_url),
-        inbox=Inbox(database, bell, calendar, seal, within, faults, measures),
+        inbox=Inbox(database, bell, seal, handoff, Alarms(complaints, handoff), faults, measures),
         ownership=Ownership(database, bell, faults),
         complaints=complaints,
         people=Users(database, settings, seal),
         live=Live(database, bell),
         letters=Letters(database, bell),
-        commands=Commands(complaints, calendar, within),
+        commands=Commands(complaints, Filed(complaints, settings.timezone), handoff, introduction, calendar),
         suspects=Suspects(),
+        handoff=handoff,
         faults=faults,
         measures=measures,
         figures=Figures(database, settings.home, reach, pressure),
         pressure=pressure,
     )
+
+
+def privacy_page(settings: Settings) -> str:
+    """The operator's own page, else ours; empty where we do not know our own address."""
+    return settings.privacy_url or (f"{settings.public_url}/privacy" if settings.public_url else "")
 
 
 def seed_accounts(database: Database, seal: Seal, settings: Settings) -> dict[int, Account]:

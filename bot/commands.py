@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 from sqlalchemy import Connection
 
-from bot import conversation as ownership
-from bot import facts, outbox
-from bot.complaint import Complaints, Draft
+from bot import drafts, facts, outbox
+from bot.complaint import Complaints
 from bot.dialogue import Said
+from bot.drafts import FORM, UNKNOWN_CATEGORY, Draft
+from bot.filed import Filed
+from bot.handoff import Handoff
 from bot.hours import Calendar
-from bot.required import missing
+from bot.introduction import Introduction
+from bot.replies import Reply, in_one_bubble, reply
 from bot.store import conversations, turns
 from bot.store import inbox as inbox_store
 from bot.store.conversations import Conversation
@@ -21,9 +23,6 @@ from bot.store.turns import TurnRow
 from bot.turn import open_question
 
 log = structlog.get_logger()
-
-UNKNOWN_CATEGORY = "other.other"
-HUMAN_BUTTON = {"payload": "human", "key": "button.human"}
 
 
 @dataclass
@@ -33,28 +32,54 @@ class Outcome:
     current: Conversation
     turn: TurnRow
     state: Mapping[str, Any]
-    replies: list[Mapping[str, Any]]
+    replies: list[Reply]
     filed: bool = False
     queue_for: str = ""  # reason, when the turn ends with a person
+    commanded: bool = False
+
+    def say(self, *more: Reply) -> None:
+        """What waits for an answer stands last."""
+        questions = [one for one in self.replies if one.get("question")]
+        others = [one for one in self.replies if not one.get("question")]
+        self.replies = [*others, *more, *questions]
 
 
 class Commands:
     """Side effects of the dialogue: the only ones there are."""
 
-    def __init__(self, complaints: Complaints, calendar: Calendar, callback_within: timedelta) -> None:
+    def __init__(
+        self,
+        complaints: Complaints,
+        filed: Filed,
+        handoff: Handoff,
+        introduction: Introduction,
+        calendar: Calendar,
+    ) -> None:
         self._complaints = complaints
+        self._filed = filed
+        self._handoff = handoff
+        self._introduction = introduction
         self._calendar = calendar
-        self._callback_within = callback_within
         self._carry: Mapping[str, Callable[[Connection, Outcome, Mapping[str, Any]], None]] = {
             "file_complaint": self._file_complaint,
+            "request_privacy": self._request_privacy,
             "tell_status": self._tell_status,
             "call_agent": self._call_agent,
             "forget_draft": self._forget_draft,
         }
 
+    def context(self, db: Connection, current: Conversation, turn: TurnRow) -> Mapping[str, Any]:
+        """What the dialogue may know of the world outside the turn's words."""
+        mine = self._complaints.known_to(db, current, turn.received_at)
+        return {
+            "in_hours": self._calendar.is_open(turn.received_at),
+            "has_complaints": bool(mine),
+            "complaints": mine,
+        }
+
     def commit(self, db: Connection, current: Conversation, turn: TurnRow, said: Said) -> None:
         """Writes everything that this turn brought. `current` is locked and of the turn's epoch."""
-        outcome = Outcome(current, turn, said.state, list(said.replies))
+        outcome = Outcome(current, turn, said.state, list(said.replies), commanded=bool(said.commands))
         for command in said.commands:
             self._obey(db, outcome, command)
         inbox_store.take_for_turn(
@@ -63,81 +88,90 @@ class Commands:
         turns.finish(db, turn.id, "done", intent=said.intent[:64])
         facts.record(db, "turn.done", actor="bot", conversation_id=current.id, turn=turn.id, intent=said.intent[:64])
         question = open_question(turn.id, outcome.replies)
-        conversations.change(
-            db,
-            current.id,
-            dialogue=_with_draft_start(current, turn, outcome),
-            question=dict(question) if question else None,
-        )
+        dialogue = _remembering(current, turn, outcome)
+        conversations.change(db, current.id, dialogue=dialogue, question=dict(question) if question else None)
         self._speak(db, outcome, question)
 
     def _obey(self, db: Connection, outcome: Outcome, command: Mapping[str, Any]) -> None:
-        carry = self._carry.get(command["name"])
-        if carry is None:
-            log.error("unknown command", command=command["name"])
-            return
-        carry(db, outcome, command["args"])
+        name, args = command["name"], command["args"]
+        if name in self._filed.wishes:
+            outcome.say(*self._filed.carry_out(db, name, outcome.current, outcome.turn, args))
+        elif name in self._carry:
+            self._carry[name](db, outcome, args)
+        else:
+            log.error("unknown command", command=name)
 
-    def _speak(self, db: Connection, outcome: Outcome, question: Mapping[str, Any] | None) -> None:
-        """Replies as turn messages; as notices when the same commit moves the conversation away."""
+    def _speak(self, db: Connection, outcome: Outcome, question: Reply | None) -> None:
+        """Replies as one turn message; as a notice when the same commit moves the conversation away."""
         if outcome.queue_for:
             self._hand_over(db, outcome)
-            return
-        for part, reply in enumerate(outcome.replies):
-            open_id = question["open_id"] if question and reply.get("question") == question["question"] else ""
-            outbox.turn_reply(db, outcome.current, outcome.turn.id, part, {**reply, "open_id": open_id})
+        elif outcome.replies:  # else the receipt speaks for itself
+            said = in_one_bubble([*self._introduction.due(db, outcome.current), *outcome.replies])
+            open_id = question["open_id"] if question and said.get("question") == question["question"] else ""
+            outbox.turn_reply(db, outcome.current, outcome.turn.id, 0, {**said, "open_id": open_id})
 
     def _hand_over(self, db: Connection, outcome: Outcome) -> None:
-        for part, reply in enumerate(outcome.replies):
-            outbox.notice(
-                db,
-                outcome.current,
-                f"turn:{outcome.turn.id}",
-                "handoff",
-                reply["key"],
-                args=reply.get("args"),
-                part=part,
-            )
-        self.to_person(db, outcome.current, outcome.queue_for, f"turn:{outcome.turn.id}")
-
-    def to_person(
-        self, db: Connection, current: Conversation, reason: str, occasion: str, trouble: bool = False
-    ) -> None:
-        """In hours the conversation is queued; otherwise a call-back promise is recorded and told."""
-        clock = conversations.now(db)
-        if self._calendar.is_open(clock):
-            if trouble:
-                outbox.notice(db, current, f"trouble:{occasion}", "handoff", "handoff.trouble")
-            waiting = ownership.move(db, current, "queued", reason, actor="bot")
-            ownership.tell_position(db, waiting, occasion)
-            return
-        due = self._calendar.callback_due(clock, self._callback_within)
-        text_key = "callback.trouble" if trouble else "callback.promised"
-        ownership.promise_callback(db, current, occasion, due, text_key)
+        occasion = f"turn:{outcome.turn.id}"
+        replies = [one for one in outcome.replies if not one.get("question")]
+        told = [*self._introduction.due(db, outcome.current), *replies]
+        if told:
+            said = in_one_bubble(told)
+            outbox.notice(db, outcome.current, occasion, "handoff", said["key"], args=said.get("args"))
+        current = conversations.lock(db, outcome.current.id)  # with the state that this turn has just written
+        self._handoff.to_person(db, current, outcome.queue_for, occasion)
 
     def _file_complaint(self, db: Connection, outcome: Outcome, args: Mapping[str, Any]) -> None:
-        first, received_at = _draft_start(outcome.current, outcome.turn)
+        first, received_at = drafts.start(outcome.current, outcome.turn)
         draft = Draft(
             category=str(args.get("category") or UNKNOWN_CATEGORY),
             fields=dict(args.get("fields") or {}),
             first_sequence=first,
+            last_sequence=outcome.turn.last_sequence,
             received_at=received_at,
             complete=True,
         )
-        self._complaints.file(db, outcome.current, outcome.turn, draft)
+        filed_before = drafts.filed_as(outcome.current)
+        if filed_before is not None:
+            self._complaints.complete(db, outcome.current, filed_before, draft)
+        else:
+            self._complaints.file(db, outcome.current, draft, outcome.turn.id)
+        outcome.filed = True
+
+    def _request_privacy(self, db: Connection, outcome: Outcome, args: Mapping[str, Any]) -> None:
+        """A complaint of its own kind. Due like one: 15 days, the term that MIIT's rules of 2013 on telecom users'
+        personal data set for answering; PIPL art. 50 sets none."""
+        turn = outcome.turn
+        draft = Draft(
+            category=UNKNOWN_CATEGORY,
+            fields={"what": str(args.get("text") or ""), "request": str(args.get("request") or "other")[:32]},
+            first_sequence=turn.first_sequence,
+            last_sequence=turn.last_sequence,
+            received_at=turn.received_at,
+            complete=True,
+        )
+        filed = self._complaints.file(db, outcome.current, draft, turn.id)
+        facts.record(
+            db,
+            "privacy.requested",
+            actor="customer",
+            conversation_id=outcome.current.id,
+            complaint_id=filed.id,
+            request=draft.fields["request"],
+        )
         outcome.filed = True
 
     def _tell_status(self, db: Connection, outcome: Outcome, args: Mapping[str, Any]) -> None:
-        status = self._complaints.status_replies(db, outcome.current, args.get("reference"), args.get("receipt_code"))
-        questions = [reply for reply in outcome.replies if reply.get("question")]
-        others = [reply for reply in outcome.replies if not reply.get("question")]
-        outcome.replies = [*others, *status, *questions]  # what waits for an answer stands last
+        reference, code = args.get("reference"), args.get("receipt_code")
+        outcome.say(*self._complaints.status_replies(db, outcome.current, reference, code))
 
     def _call_agent(self, db: Connection, outcome: Outcome, args: Mapping[str, Any]) -> None:
         outcome.queue_for = str(args.get("reason") or "wish")[:32]
 
     def _forget_draft(self, db: Connection, outcome: Outcome, args: Mapping[str, Any]) -> None:
+        """A draft that was filed when a person was called is a complaint already: said, not forgotten."""
         facts.record(db, "draft.forgotten", actor="customer", conversation_id=outcome.current.id)
+        if drafts.filed_as(outcome.current) is not None:
+            outcome.replies = [reply("form.stopped_filed", ["status", "human"])]
 
     def give_up(self, db: Connection, current: Conversation, turn: TurnRow, reason: str) -> None:
         """A turn that cannot be answered: the draft is filed as it is, and a person takes over.
@@ -147,55 +181,49 @@ class Commands:
         """
         turns.finish(db, turn.id, "dead", reason=reason)
         facts.record(db, "turn.dead", conversation_id=current.id, turn=turn.id, reason=reason)
-        try:
-            with db.begin_nested():
-                self._file_unfinished(db, current, turn)
-        except Exception as error:  # what broke the turn may be the draft itself; the person is not to wait for it
-            log.exception("draft not filed", turn=turn.id, error=type(error).__name__)
+        filed = self._draft_filed(db, current, turn)
         if not self._calendar.is_open(conversations.now(db)):
             inbox_store.take_for_turn(
                 db, current.id, turn.first_sequence, turn.last_sequence, turn.id, conversations.now(db)
             )
-        self.to_person(db, current, "bot failed", f"turn:{turn.id}", trouble=True)
+        self._handoff.to_person(db, filed, "bot failed", f"turn:{turn.id}", excuse="trouble")
 
-    def _file_unfinished(self, db: Connection, current: Conversation, turn: TurnRow) -> None:
-        slots = dict(current.dialogue.get("slots") or {})
-        if not current.dialogue.get("active_form") or not slots.get("what"):
-            return
-        first, received_at = _draft_start(current, turn)
-        category = str(slots.get("category") or UNKNOWN_CATEGORY)
-        draft = Draft(category, slots, first, received_at, complete=not missing(category, slots))
-        self._complaints.file(db, current, turn, draft)
+    def _draft_filed(self, db: Connection, current: Conversation, turn: TurnRow) -> Conversation:
+        """The conversation after its draft was filed; what broke the turn may be the draft itself, and nobody waits for it."""
+        try:
+            with db.begin_nested():
+                filed = self._handoff.file_draft(db, current)
+        except Exception as error:
+            log.exception("draft not filed", turn=turn.id, error=type(error).__name__)
+            return current
+        if filed is current:
+            return current
         conversations.change(db, current.id, dialogue={}, question=None)
+        return conversations.lock(db, current.id)
 
 
-def _draft_start(current: Conversation, turn: TurnRow) -> tuple[int, datetime]:
-    """First message of what is being filed, and when it came: the statutory clock runs from there."""
-    started = current.dialogue.get("draft")
-    if not started:
-        return turn.first_sequence, turn.received_at
-    return int(started["sequence"]), datetime.fromisoformat(started["at"])
+def _remembering(current: Conversation, turn: TurnRow, outcome: Outcome) -> dict[str, Any]:
+    """The new dialogue state; while a complaint is being told it remembers with which message that began.
 
-
-def _with_draft_start(current: Conversation, turn: TurnRow, outcome: Outcome) -> dict[str, Any]:
-    """The new dialogue state; while a form is open it remembers with which message the draft began."""
+    A picture that comes before the words is where the complaint begins. A second complaint that was told together
+    with the first begins where the first did.
+    """
     state = {name: value for name, value in outcome.state.items() if name != "draft"}
-    if state.get("active_form") and not outcome.filed:
-        first, received_at = _draft_start(current, turn)
-        state["draft"] = {"sequence": first, "at": received_at.isoformat()}
+    taking = state.get("active_form") == FORM
+    picture_first = turn.attachments and not (turn.text or outcome.commanded or state.get("active_form"))
+    if taking or picture_first:
+        state["draft"] = drafts.begun_at(*drafts.start(current, turn))
+        filed_before = drafts.filed_as(current)
+        if filed_before is not None and not outcome.filed:
+            state["draft"]["complaint"] = filed_before
     return state
 
 
 def answer_to_media(current: Conversation, kept: int) -> Said:
-    """Files without words need no model: they are confirmed, and the open question is repeated.
+    """In the middle of a form a picture needs no model: it is confirmed, and the open question is repeated.
 
-    Why a file was not kept has been said when it was refused.
+    Why a file was not kept has been said when it was refused; if none was, there is nothing to confirm.
     """
     asked = current.question
-    if asked is None and not kept:
-        return Said([], [], current.dialogue)
-    if asked is None:
-        return Said([{"key": "system.photo_alone", "args": {}, "buttons": [HUMAN_BUTTON]}], [], current.dialogue)
-    again = {name: asked[name] for name in ("key", "args", "question", "buttons") if name in asked}
-    received = [{"key": "system.photo_received", "args": {}, "buttons": []}] if kept else []
-    return Said([*received, again], [], current.dialogue)
+    again = [{name: asked[name] for name in ("key", "args", "question", "buttons") if name in asked}] if asked else []
+    return Said([*([reply("system.photo_received")] if kept else []), *again], [], current.dialogue)

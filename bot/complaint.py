@@ -1,7 +1,6 @@
 """Complaints: filing with a receipt at once, true status, and what the desk changed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,38 +8,36 @@ from sqlalchemy import Connection
 
 from bot import facts, outbox, reference
 from bot.bell import Bell
-from bot.desk import Change, Desk, TicketState
+from bot.desk import FINAL_STATES, Change, Desk, TicketState
+from bot.drafts import Draft
 from bot.errors import DeskDown, LeaseLost
 from bot.faults import Faults, Moment
+from bot.proof import Proof
+from bot.replies import Reply, button, reply
 from bot.sealing import Seal
 from bot.store import complaints as store
-from bot.store import conversations, cursors, people, tickets
-from bot.store import facts as fact_store
+from bot.store import conversations, cursors, desk_actions, people, ratings, tickets
 from bot.store import users as user_store
 from bot.store.complaints import Complaint
 from bot.store.conversations import Conversation
 from bot.store.database import Database
-from bot.store.turns import TurnRow
 from bot.store.users import User
 
 SHOWN_AT_ONCE = 3  # complaints in one status answer
-WRONG_GUESSES_PER_HOUR = 5  # per customer; after that even a right code is not looked at
-WRONG_GUESSES_PER_REFERENCE = 20  # per day, over all customers
+KNOWN_AT_ONCE = 5  # complaints that the dialogue can offer as a choice
 DESK_SILENT_AFTER = timedelta(minutes=5)
 
 # Money or identity in danger goes first; total loss of service next (reference/nlu.md 5.5, urgency signals).
 _SEVERITY = {"security.fraud_identity": "high", "security.privacy_leak": "high", "broadband.disconnection": "medium"}
 
+_SOLVED = ("solved", "unsolved")
 
-@dataclass(frozen=True)
-class Draft:
-    """What is known when a complaint is filed. `fields` has what, number, when, place, amount, remedy."""
 
-    category: str
-    fields: Mapping[str, Any]
-    first_sequence: int
-    received_at: datetime
-    complete: bool
+def _offers(state: str) -> tuple[str, ...]:
+    """What a customer can do about a complaint in this state, as buttons."""
+    if state in (TicketState.RESOLVED, TicketState.CLOSED):
+        return _SOLVED
+    return () if TicketState(state) in FINAL_STATES else ("urge", "add", "withdraw")
 
 
 def desk_source(kind: str) -> str:
@@ -60,15 +57,16 @@ class Complaints:
         self._desk = desk
         self._statutory = timedelta(days=statutory_days)
         self._faults = faults
+        self.proof = Proof(seal)
 
-    def file(self, db: Connection, conversation: Conversation, turn: TurnRow, draft: Draft) -> Complaint:
-        """Files the complaint of this turn, once: reference, receipt, ticket request, clock, facts."""
-        known = store.of_turn(db, turn.id)
+    def file(self, db: Connection, conversation: Conversation, draft: Draft, turn_id: int | None = None) -> Complaint:
+        """Files a complaint: reference, receipt, ticket request, clock, facts. Once per turn, where one filed it."""
+        known = store.of_turn(db, turn_id) if turn_id is not None else None
         if known is not None:
             return known
         code = reference.new_code()
-        complaint_id = self._insert(db, conversation, turn, draft, code)
-        store.link(db, complaint_id, conversation.id, draft.first_sequence, turn.last_sequence)
+        complaint_id = self._insert(db, conversation, turn_id, draft, code)
+        store.link(db, complaint_id, conversation.id, draft.first_sequence, draft.last_sequence)
         filed = store.read(db, complaint_id)
         tickets.want(db, complaint_id, self._desk.kind)
         store.promised(db, conversation.id, "statutory", filed.due_at, complaint_id)
@@ -81,33 +79,31 @@ class Complaints:
             category=draft.category,
             severity=filed.severity,
             complete=draft.complete,
-            turn=turn.id,
+            turn=turn_id,
         )
         self._write_receipt(db, conversation, filed, code)
         return filed
 
-    def _insert(self, db: Connection, conversation: Conversation, turn: TurnRow, draft: Draft, code: str) -> int:
+    def _insert(self, db: Connection, conversation: Conversation, turn_id: int | None, draft: Draft, code: str) -> int:
         while True:  # until the random reference is free: 40 bits, so once
             complaint_id = store.add(
                 db,
                 reference=(ours := reference.new_reference()),
-                receipt_code_hash=self._code_hash(ours, code),
+                receipt_code_hash=self.proof.code_hash(ours, code),
                 identity_id=conversation.identity_id,
-                turn_id=turn.id,
+                turn_id=turn_id,
                 category=draft.category,
-                severity=_SEVERITY.get(draft.category, "normal"),
+                severity=draft.severity or _SEVERITY.get(draft.category, "normal"),
                 fields=dict(draft.fields),
                 language=conversation.language,
                 state=TicketState.ACKNOWLEDGED.value,
                 complete=int(draft.complete),
                 received_at=draft.received_at,
                 due_at=draft.received_at + self._statutory,
+                parent_id=draft.parent_id,
             )
             if complaint_id is not None:
                 return complaint_id
-
-    def _code_hash(self, ours: str, code: str) -> str:
-        return self._seal.digest("receipt code", f"{ours} {code}")
 
     def _keep_number(self, db: Connection, conversation: Conversation, number: object) -> None:
         if isinstance(number, str) and number:
@@ -120,79 +116,94 @@ class Complaints:
             )
 
     def _write_receipt(self, db: Connection, conversation: Conversation, filed: Complaint, code: str) -> None:
+        request = str(filed.fields.get("request") or "")
+        key = "receipt.filed" if filed.complete else "receipt.incomplete"
         outbox.notice(
             db,
             conversation,
             f"receipt:{filed.id}",
             "receipt",
-            "receipt.filed" if filed.complete else "receipt.incomplete",
+            "receipt.privacy" if request else key,
             args={
                 "reference": filed.reference,
                 "code": code,
                 "category": filed.category,
+                "request": request,
                 "due_at": filed.due_at.isoformat(),
             },
         )
 
-    def status_replies(
-        self, db: Connection, conversation: Conversation, typed: str | None, code: str | None
-    ) -> list[Mapping[str, Any]]:
-        """What to answer to "how is my complaint": replies of the dialogue's shape."""
-        if typed:
-            found = self._proven(db, conversation, typed, code)
-            return [self._describe(db, found)] if found else [_reply("status.unknown", human=True)]
-        mine = store.of_identity(db, conversation.identity_id)
-        if not mine:
-            return [_reply("status.none", human=True)]
-        replies = [self._describe(db, one) for one in mine[:SHOWN_AT_ONCE]]
-        if len(mine) > SHOWN_AT_ONCE:
-            replies.append(_reply("status.more", count=len(mine) - SHOWN_AT_ONCE))
-        return replies
-
-    def _proven(self, db: Connection, conversation: Conversation, typed: str, code: str | None) -> Complaint | None:
-        """The complaint if it is the speaker's own, or the receipt code proves it.
-
-        A stranger's, an unknown and a mistyped reference look the same from outside; wrong guesses are
-        counted as facts and, past the limit, nothing is looked up any more.
-        """
-        ours = reference.parse(typed)
-        found = store.by_reference(db, ours) if ours else None
-        if found is not None and found.identity_id == conversation.identity_id:
-            return found
-        if self._guessed_too_often(db, conversation, found):
-            return None
-        if found is not None and code and self._code_hash(found.reference, code) == found.receipt_code_hash:
-            facts.record(db, "proof.given", conversation_id=conversation.id, complaint_id=found.id)
-            return found
+    def complete(self, db: Connection, conversation: Conversation, complaint_id: int, draft: Draft) -> Complaint:
+        """Adds the rest to a complaint that was filed as it was when a person was called; same reference and clock."""
+        before = store.lock(db, complaint_id)
+        store.change(db, complaint_id, category=draft.category, fields={**before.fields, **draft.fields}, complete=1)
+        self._keep_number(db, conversation, draft.fields.get("number"))
+        filed = store.read(db, complaint_id)
         facts.record(
             db,
-            "proof.denied",
+            "complaint.completed",
             actor="customer",
             conversation_id=conversation.id,
-            complaint_id=found.id if found else None,
+            complaint_id=complaint_id,
+            category=draft.category,
         )
-        return None
-
-    def _guessed_too_often(self, db: Connection, conversation: Conversation, found: Complaint | None) -> bool:
-        clock = conversations.now(db)
-        by_customer = fact_store.count_since(
-            db, "proof.denied", clock - timedelta(hours=1), conversation_id=conversation.id
+        outbox.notice(
+            db,
+            conversation,
+            f"completed:{complaint_id}:{draft.last_sequence}",
+            "status",
+            "receipt.completed",
+            args={"reference": filed.reference, "due_at": filed.due_at.isoformat()},
         )
-        on_reference = 0
-        if found is not None:
-            on_reference = fact_store.count_since(db, "proof.denied", clock - timedelta(days=1), complaint_id=found.id)
-        return by_customer >= WRONG_GUESSES_PER_HOUR or on_reference >= WRONG_GUESSES_PER_REFERENCE
+        return filed
 
-    def _describe(self, db: Connection, found: Complaint) -> Mapping[str, Any]:
+    def known_to(self, db: Connection, conversation: Conversation, asked_at: datetime) -> list[Mapping[str, Any]]:
+        """The speaker's own complaints as the dialogue may know them: no words of theirs, only what is shown anyway.
+
+        The newest first, at most KNOWN_AT_ONCE. `day` counts from 1 on the day of the first message.
+        """
+        mine = store.of_identity(db, conversation.identity_id)[:KNOWN_AT_ONCE]
+        rated = ratings.rated(db, [one.id for one in mine])
+        return [
+            {
+                "reference": one.reference,
+                "category": one.category,
+                "state": one.state,
+                "day": (asked_at - one.received_at).days + 1,
+                "received_at": one.received_at.isoformat(),
+                "due_at": one.due_at.isoformat(),
+                "rated": one.id in rated,
+            }
+            for one in mine
+        ]
+
+    def status_replies(
+        self, db: Connection, conversation: Conversation, typed: str | None, code: str | None
+    ) -> list[Reply]:
+        """What to answer to "how is my complaint": replies of the dialogue's shape."""
+        if typed:
+            found = self.proof.find(db, conversation, typed, code)
+            return [self._describe(db, found)] if found else [reply("status.unknown", ["human"])]
+        mine = store.of_identity(db, conversation.identity_id)
+        if not mine:
+            return [reply("status.none", ["complain", "human"])]
+        replies = [self._describe(db, one) for one in mine[:SHOWN_AT_ONCE]]
+        if len(mine) > SHOWN_AT_ONCE:
+            replies.append(reply("status.more", count=len(mine) - SHOWN_AT_ONCE))
+        return replies
+
+    def _describe(self, db: Connection, found: Complaint) -> Reply:
         """State and as of when; a desk that is silent is said, not guessed."""
         clock = conversations.now(db)
         heard = cursors.heard_at(db, desk_source(self._desk.kind))
         silent = heard is not None and clock - heard > DESK_SILENT_AFTER
-        return _reply(
+        return reply(
             "status.unreachable" if silent else "status.one",
+            [f"{offer}:{found.reference}" for offer in _offers(found.state)],
             reference=found.reference,
             category=found.category,
             state=found.state,
+            wish=desk_actions.state_wanted(db, found.id),
             due_at=found.due_at.isoformat(),
             as_of_at=(heard or found.state_at).isoformat(),
         )
@@ -256,6 +267,7 @@ class Complaints:
         conversation_id = store.conversation_of(db, found.id)
         if conversation_id is None:
             return
+        asks = change.state in (TicketState.RESOLVED, TicketState.CLOSED)
         outbox.notice(
             db,
             conversations.lock(db, conversation_id),
@@ -268,13 +280,9 @@ class Complaints:
                 "note": change.note,
                 "as_of_at": change.at.isoformat(),
             },
+            buttons=[button(f"{answer}:{found.reference}") for answer in _SOLVED] if asks else (),
         )
 
     def of_conversation(self, db: Connection, conversation_id: int) -> list[Complaint]:
         """The conversation's complaints, the newest first."""
         return store.of_conversation(db, conversation_id)
-
-
-def _reply(key: str, *, human: bool = False, **args: Any) -> Mapping[str, Any]:
-    buttons = [{"payload": "human", "key": "button.human"}] if human else []
-    return {"key": key, "args": args, "question": None, "buttons": buttons}

@@ -1,7 +1,7 @@
 """Who answers: bot, queue, agent or nobody. The table of moves, and what an agent may do."""
 
 import time
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from bot.bell import Bell
 from bot.channel import SEND_DEADLINE
 from bot.errors import Newer, NotYours
 from bot.faults import Faults, Moment
+from bot.replies import Reply, in_one_bubble, reply
 from bot.store import complaints as complaint_store
 from bot.store import conversations as store
 from bot.store import inbox as inbox_store
@@ -57,7 +58,14 @@ def owner_name(db: Connection, conversation: Conversation) -> str:
 
 
 def move(
-    db: Connection, seen: Conversation, to: str, reason: str, *, actor: str, owner_id: int | None = None
+    db: Connection,
+    seen: Conversation,
+    to: str,
+    reason: str,
+    *,
+    actor: str,
+    owner_id: int | None = None,
+    rank: int = store.ORDINARY,
 ) -> Conversation:
     """The one way to change who answers: compare-and-set on the epoch, which it bumps.
 
@@ -66,9 +74,9 @@ def move(
     """
     if (seen.state, to) not in MOVES:
         raise ValueError(f"no move from {seen.state} to {to}")
-    queued: dict[str, Any] = {"queued_at": None, "queue_reason": None}
+    queued: dict[str, Any] = {"queued_at": None, "queue_reason": None, "queue_rank": store.ORDINARY}
     if to == "queued":
-        queued = {"queued_at": store.now(db), "queue_reason": reason}
+        queued = {"queued_at": store.now(db), "queue_reason": reason, "queue_rank": rank}
     if not store.move(db, seen.id, seen.epoch, state=to, owner_id=owner_id, **queued):
         raise NotYours(owner_name(db, store.lock(db, seen.id)))
     moved = store.lock(db, seen.id)
@@ -88,17 +96,18 @@ def move(
     return moved
 
 
-def tell_position(db: Connection, waiting: Conversation, occasion: str) -> None:
+def tell_position(db: Connection, waiting: Conversation, occasion: str, before: Sequence[Reply] = ()) -> None:
     """A courtesy with the place in the queue; `occasion` keeps one event from telling it twice."""
     ahead = store.position(db, waiting) - 1
-    key = "queue.position" if ahead else "queue.next"
+    place = reply("queue.position", ahead=ahead) if ahead else reply("queue.next")
+    told = in_one_bubble([*before, place])
     outbox.courtesy(
         db,
         waiting,
         f"position:{occasion}",
         "position",
-        key,
-        args={"ahead": ahead} if ahead else {},
+        told["key"],
+        args=told["args"],
         buttons=[{"payload": "stop_waiting", "key": "button.stop_waiting"}],
     )
 

@@ -75,7 +75,9 @@ class Desk(Protocol):
 
     def read(self, ticket_id: str) -> Ticket: ...
 
-    def comment(self, ticket_id: str, text: str, *, public: bool) -> None: ...
+    def comment(self, ticket_id: str, text: str, *, public: bool, key: str = "") -> None:
+        """After DeskUncertain it is called again with the same `key`: a desk that can tell writes it once."""
+        ...
 
     def set_state(self, ticket_id: str, state: TicketState, note: str, actor: str) -> Ticket:
         """`note` is public: it reaches the customer through `changes`."""

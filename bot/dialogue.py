@@ -137,7 +137,7 @@ def _reply(raw: Mapping[str, Any]) -> Mapping[str, Any]:
         "key": str(raw["key"]),
         "args": dict(raw.get("args") or {}),
         "question": raw.get("question"),
-        "buttons": [{"payload": str(b["payload"]), "key": str(b["key"])} for b in raw.get("buttons") or ()],
+        "buttons": [_button(one) for one in raw.get("buttons") or ()],
     }
 
 
@@ -157,6 +157,11 @@ class Timed:
 
     def close(self) -> None:
         self._dialogue.close()
+
+
+def _button(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    spec: dict[str, Any] = {"payload": str(raw["payload"]), "key": str(raw["key"])}
+    return {**spec, "args": dict(raw["args"])} if raw.get("args") else spec
 
 
 class Script:

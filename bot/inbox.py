@@ -1,18 +1,19 @@
 """Accepts what comes in: one transaction, then the bell. After the commit it is ours to answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import Connection
 
 from bot import conversation as ownership
-from bot import facts, language, outbox, wishes
+from bot import emergency, facts, language, outbox, wishes
+from bot.alarms import Alarms
 from bot.bell import Bell
 from bot.channel import Account
 from bot.errors import LeaseLost
 from bot.faults import Faults, Moment
-from bot.hours import Calendar
+from bot.handoff import Handoff
 from bot.masking import mask_id_cards
 from bot.measures import Measures
 from bot.message import TURN_KINDS, Incoming, Kind
@@ -45,17 +46,17 @@ class Inbox:
         self,
         database: Database,
         bell: Bell,
-        calendar: Calendar,
         seal: Seal,
-        callback_within: timedelta,
+        handoff: Handoff,
+        alarms: Alarms,
         faults: Faults,
         measures: Measures,
     ) -> None:
         self._database = database
         self._bell = bell
-        self._calendar = calendar
         self._seal = seal
-        self._callback_within = callback_within
+        self._handoff = handoff
+        self._alarms = alarms
         self._faults = faults
         self._measures = measures
 
@@ -95,10 +96,10 @@ class Inbox:
         inbox_id = self._insert(db, account, incoming, found, text)
         if inbox_id is None:
             return _duplicate(db, account, incoming)
-        self._note_arrival(db, found, incoming, text)
+        found = self._note_arrival(db, found, incoming, text)
         disposition = self._place(db, found, incoming, text, inbox_id)
         store.place(db, inbox_id, disposition=disposition)
-        return Accepted(False, found.id, found.next_sequence, disposition)
+        return Accepted(False, found.id, found.next_sequence - 1, disposition)
 
     def _insert(
         self, db: Connection, account: Account, incoming: Incoming, found: Conversation, text: str
@@ -136,8 +137,8 @@ class Inbox:
         )
         return Accepted(row is None, disposition=store.RECORDED)
 
-    def _note_arrival(self, db: Connection, found: Conversation, incoming: Incoming, text: str) -> None:
-        changes: dict[str, object] = {"next_sequence": found.next_sequence + 1}
+    def _note_arrival(self, db: Connection, found: Conversation, incoming: Incoming, text: str) -> Conversation:
+        changes: dict[str, Any] = {"next_sequence": found.next_sequence + 1}
         if incoming.kind in TURN_KINDS:
             changes["last_inbound_at"] = conversations.now(db)
             changes["language"] = language.detect(text, found.language)
@@ -159,10 +160,14 @@ class Inbox:
             sequence=found.next_sequence,
             message=incoming.kind.value,
         )
+        return replace(found, **changes)
 
     def _place(self, db: Connection, found: Conversation, incoming: Incoming, text: str, inbox_id: int) -> str:
         """Decides the disposition, and does what the message asks for at once."""
         occasion = f"{inbox_id}"
+        kind = emergency.danger(text) if incoming.kind in _WITH_WORDS and not incoming.payload else ""
+        if kind and found.state != "agent":
+            return self._alarms.raise_for(db, found, kind, text, inbox_id)
         if wishes_person(incoming, text) and found.state != "agent":
             return self._wish(db, found, occasion)
         if found.state == "queued" and _stops_waiting(incoming, text):
@@ -176,15 +181,10 @@ class Inbox:
         return self._open(db, found, incoming)
 
     def _wish(self, db: Connection, found: Conversation, occasion: str) -> str:
-        clock = conversations.now(db)
         if found.state == "queued":
             ownership.tell_position(db, found, occasion)
-        elif self._calendar.is_open(clock):
-            waiting = ownership.move(db, found, "queued", "wish", actor="customer")
-            ownership.tell_position(db, waiting, occasion)
         else:
-            due = self._calendar.callback_due(clock, self._callback_within)
-            ownership.promise_callback(db, found, occasion, due, "callback.promised")
+            self._handoff.to_person(db, found, "wish", occasion, actor="customer")
         return store.WISH
 
     def _stop_waiting(self, db: Connection, found: Conversation, occasion: str) -> str:

@@ -76,7 +76,7 @@ def notice(
     text_key: str,
     *,
     args: Mapping[str, Any] | None = None,
-    buttons: Sequence[Mapping[str, str]] = (),
+    buttons: Sequence[Mapping[str, Any]] = (),
     part: int = 0,
 ) -> int | None:
     """Something that is never dropped: receipt, status change, promise. None when it is written already."""
@@ -101,7 +101,7 @@ def courtesy(
     text_key: str,
     *,
     args: Mapping[str, Any] | None = None,
-    buttons: Sequence[Mapping[str, str]] = (),
+    buttons: Sequence[Mapping[str, Any]] = (),
 ) -> int | None:
     """Something nice to know: the newest of a topic replaces the older ones that are still waiting."""
     row_id = _write(

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot import facts, outbox
+from bot import choices, facts, outbox
 from bot.bell import Bell
 from bot.channel import SEND_DEADLINE, Channel
 from bot.errors import SendFailed, SendUncertain, Throttled
@@ -50,11 +51,16 @@ class Letter:
 
 
 def labelled(texts: Texts, row: OutboxRow, language: str) -> tuple[Button, ...]:
-    """The row's buttons with their wire payloads: literal for `human` and `stop_waiting`, else row and place."""
+    """The row's buttons with their wire payloads: literal for `human` and `stop_waiting`, else row and place.
+
+    None where the text has them as numbers.
+    """
+    if row.args.get("numbered"):
+        return ()
     return tuple(
         Button(
             spec["payload"] if spec["payload"] in ("human", "stop_waiting") else f"{row.id}.{index}",
-            texts.render(spec["key"], language),
+            texts.render(spec["key"], language, **dict(spec.get("args") or {})),
         )
         for index, spec in enumerate(row.buttons)
     )
@@ -64,10 +70,30 @@ def words(texts: Texts, row: OutboxRow, language: str) -> str:
     """What the row says: an agent's words, what was sent, or the text key rendered now."""
     if row.text or not row.text_key:
         return row.text
-    args = dict(row.args)
+    parts = [(str(one["key"]), dict(one["args"])) for one in row.args.get("before") or ()]
+    parts.append((row.text_key, dict(row.args)))
+    said = [_rendered(texts, language, *part) for part in parts]
+    if row.args.get("numbered"):
+        said.append(_numbered(texts, row, language))
+    if parts[0][0] == "introduction":
+        said[0] += "\n"
+    return "\n".join(said)
+
+
+def _rendered(texts: Texts, language: str, key: str, args: dict[str, Any]) -> str:
     if "state" in args and "next" not in args:
         args["next"] = texts.render(f"next.{args['state']}", language)
-    return texts.render(row.text_key, language, **args)
+    return texts.render(key, language, **args)
+
+
+def _numbered(texts: Texts, row: OutboxRow, language: str) -> str:
+    if [spec["payload"] for spec in row.buttons] == [choices.SKIP]:
+        return texts.render("choices.skip", language)
+    lines = [
+        f"{number}  {texts.render(spec['key'], language, **dict(spec.get('args') or {}))}"
+        for number, spec in choices.numbered(row.buttons)
+    ]
+    return "\n".join([texts.render("choices.by_number", language), *lines])
 
 
 class Sender:

@@ -13,6 +13,7 @@ from bot import desk_pause, facts
 from bot.desk import Desk, NewTicket, Ticket
 from bot.errors import DeskDown, DeskRefused, DeskUncertain, Throttled
 from bot.faults import Faults, Moment
+from bot.handoff import Handoff
 from bot.store import complaints, conversations
 from bot.store import tickets as store
 from bot.store.complaints import Complaint
@@ -31,9 +32,10 @@ DEATHS_ALLOWED = 5
 class Ticketing:
     """One thread's worth of opening tickets."""
 
-    def __init__(self, database: Database, desk: Desk, suspects: Suspects, faults: Faults) -> None:
+    def __init__(self, database: Database, desk: Desk, handoff: Handoff, suspects: Suspects, faults: Faults) -> None:
         self._database = database
         self._desk = desk
+        self._handoff = handoff
         self._suspects = suspects
         self._faults = faults
         self._lease_ends: float | None = None  # by the monotonic clock
@@ -146,6 +148,10 @@ class Ticketing:
         clock = conversations.now(db)
         store.change(db, row.id, state=state, reason=reason[:64], due_at=None, lease_until=None, stopped_at=clock)
         facts.record(db, f"ticket.{state}", complaint_id=row.complaint_id, desk=row.desk)
+        conversation_id = complaints.conversation_of(db, row.complaint_id)
+        current = conversations.lock(db, conversation_id) if conversation_id is not None else None
+        if current is not None and current.state == "bot":
+            self._handoff.to_person(db, current, "desk failed", f"ticket:{row.id}", excuse="desk")
 
 
 def _pause(attempts: int) -> timedelta:
@@ -158,7 +164,8 @@ def _a_little_more(seconds: float) -> float:
 
 
 def _new_ticket(filed: Complaint) -> NewTicket:
-    words = {name: _as_text(value) for name, value in filed.fields.items()}
+    # What was added later reaches the desk as comments, each with its own time.
+    words = {name: _as_text(value) for name, value in filed.fields.items() if name != "added"}
     return NewTicket(
         reference=filed.reference,
         category=filed.category,

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bot import facts, outbox
+from bot import choices, facts, outbox
 from bot.message import Kind
+from bot.replies import OFFERS
 from bot.store import conversations, turns
 from bot.store import inbox as store
 from bot.store import outbox as outbox_store
@@ -15,7 +16,6 @@ from bot.store.conversations import Conversation
 from bot.store.inbox import InboxRow
 from bot.store.turns import TurnRow
 
-HARMLESS = frozenset({"complain", "status"})  # offers that answer no question and decide nothing
 DOWNLOAD_AGAIN = timedelta(seconds=5)
 BURST = timedelta(seconds=3)  # messages closer together than this are one thought
 LATE = timedelta(seconds=10)  # who has waited so long and wrote again did so without an answer: it is one thought too
@@ -30,7 +30,9 @@ def fix_next(db: Connection, current: Conversation) -> TurnRow | None:
     """
     while rows := store.open_rows(db, current.id, limit=MOST_MESSAGES):
         if rows[0].kind != Kind.TAP:
-            return _fix_words(db, current, _together(rows, conversations.now(db)))
+            burst = _together(rows, conversations.now(db))
+            choice = _choice_by_number(current, burst)
+            return _fix(db, current, burst, text=None, payload=choice) if choice else _fix_words(db, current, burst)
         payload = meaning_of_tap(db, current, rows[0].payload)
         if payload is not None:
             return _fix(db, current, rows[:1], text=None, payload=payload)
@@ -49,6 +51,14 @@ def _together(rows: Sequence[InboxRow], clock: datetime) -> Sequence[InboxRow]:
             break
         taken.append(row)
     return taken
+
+
+def _choice_by_number(current: Conversation, rows: Sequence[InboxRow]) -> str | None:
+    """The payload of a button that was shown as a number and is typed as one."""
+    asked = current.question or {}
+    if len(rows) != 1 or not dict(asked.get("args") or {}).get("numbered"):
+        return None
+    return choices.chosen(rows[0].text, asked.get("buttons") or ())
 
 
 def _fix_words(db: Connection, current: Conversation, rows: Sequence[InboxRow]) -> TurnRow:
@@ -83,7 +93,7 @@ def meaning_of_tap(db: Connection, current: Conversation, wire: str) -> str | No
         return None
     payload = str(row.buttons[int(index)]["payload"])
     if not row.question:
-        return payload if payload in HARMLESS else None
+        return payload if payload.partition(":")[0] in OFFERS else None
     asked = current.question
     return payload if asked is not None and asked["open_id"] == row.question else None
 

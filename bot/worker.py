@@ -18,11 +18,10 @@ from bot import outbox
 from bot.bell import Bell
 from bot.commands import Commands, answer_to_media
 from bot.dialogue import Dialogue, Question, Said
+from bot.drafts import FORM
 from bot.errors import DialogueDown, LeaseLost, TingsuError, TurnFailed
 from bot.faults import Faults, Moment
-from bot.hours import Calendar
 from bot.media import Media
-from bot.store import complaints as complaint_store
 from bot.store import conversations, inbox, leases, turns
 from bot.store.conversations import Conversation
 from bot.store.database import Database
@@ -53,14 +52,13 @@ class Limits:
 class Turns:
     """One thread's worth of answering conversations."""
 
-    def __init__(  # noqa: PLR0913 - each is another collaborator
+    def __init__(
         self,
         database: Database,
         bell: Bell,
         dialogue: Dialogue,
         commands: Commands,
         media: Media,
-        calendar: Calendar,
         limits: Limits,
         suspects: Suspects,
         faults: Faults,
@@ -70,7 +68,6 @@ class Turns:
         self._dialogue = dialogue
         self._commands = commands
         self._media = media
-        self._calendar = calendar
         self._limits = limits
         self._suspects = suspects
         self._faults = faults
@@ -195,13 +192,13 @@ class Turns:
         return current
 
     def _ask(self, current: Conversation, turn: TurnRow) -> Said:
-        if turn.payload is None and not turn.text and turn.attachments:
+        if turn.attachments and not turn.text and turn.payload is None:
             with self._database.read() as db:
-                return answer_to_media(
-                    current, inbox.kept_files(db, current.id, turn.first_sequence, turn.last_sequence)
-                )
+                kept = inbox.kept_files(db, current.id, turn.first_sequence, turn.last_sequence)
+            if not kept or current.dialogue.get("active_form") == FORM:
+                return answer_to_media(current, kept)
         with self._database.read() as db:
-            has_complaints = bool(complaint_store.of_identity(db, current.identity_id))
+            context = self._commands.context(db, current, turn)
         return self._dialogue.turn(
             Question(
                 turn_id=str(turn.id),
@@ -209,10 +206,7 @@ class Turns:
                 payload=turn.payload,
                 attachments=turn.attachments,
                 state={name: value for name, value in current.dialogue.items() if name != "draft"},
-                context={
-                    "in_hours": self._calendar.is_open(turn.received_at),
-                    "has_complaints": has_complaints,
-                },
+                context=context,
                 now=turn.received_at,
                 timezone=self._limits.timezone,
                 language=turn.language,

@@ -18,7 +18,7 @@ from console.page import product
 from console.rows import Row, gather
 
 # The slots that people read, in reading order. Others are the dialogue's own business.
-SLOTS = ("category", "number", "what", "when", "place", "amount", "remedy")
+SLOTS = ("category", "number", "what", "when", "place", "amount", "remedy", "request", "added")
 
 
 @dataclass(frozen=True)

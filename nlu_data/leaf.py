@@ -12,6 +12,7 @@ from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from nlu_data.leaf_model import LeafModel
+from nlu_data.problems import problems
 from nlu_data.wording import has_words, normalised
 
 NO_TOPIC = "none"
@@ -25,7 +26,7 @@ _LONGEST = 4000
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=True)
 class LeafClassifier(GraphComponent):  # type: ignore[misc]  # Rasa is untyped here
-    """Sets `category` (a leaf slug or None) and `categories` (best first) on each message.
+    """Sets `category` (a leaf slug or None), `categories` (best first) and `problems` (two, if two are told).
 
     Training examples carry their leaf as intent metadata `leaf`; complaints without one teach the class "none".
     A lookup table named like a leaf lists words that speak for it.
@@ -84,6 +85,8 @@ class LeafClassifier(GraphComponent):  # type: ignore[misc]  # Rasa is untyped h
             _lift(message, ranking)
             message.set("categories", ranking[:_RANKED], add_to_output=True)
             message.set("category", self._chosen(message, ranking), add_to_output=True)
+            told = problems(message.get("text") or "", self.ranking)
+            message.set("problems", told, add_to_output=True)
         return messages
 
     def ranking(self, text: str) -> list[dict[str, Any]]:
@@ -108,10 +111,14 @@ def _lift(message: Message, ranking: list[dict[str, Any]]) -> None:
     """A text of unsure intent that clearly names a problem ("我的宽带断了") is a complaint."""
     intent = message.get("intent") or {}
     best: dict[str, Any] = ranking[0] if ranking else {"category": NO_TOPIC, "confidence": 0.0}
-    if intent.get("name") != "nlu_fallback" or best["category"] == NO_TOPIC or best["confidence"] < _CLEAR_TOPIC:
+    if (
+        intent.get("name") not in ("nlu_fallback", "correct")
+        or best["category"] == NO_TOPIC
+        or best["confidence"] < _CLEAR_TOPIC
+    ):
         return
     lifted = {"name": "complain", "confidence": 0.5}
-    others = [row for row in message.get("intent_ranking") or [] if row["name"] not in ("complain", "nlu_fallback")]
+    others = [row for row in message.get("intent_ranking") or [] if row["name"] not in ("complain", intent["name"])]
     message.set("intent", lifted, add_to_output=True)
     message.set("intent_ranking", [lifted, *others], add_to_output=True)
 

@@ -42,13 +42,18 @@ _NO_PERSON = re.compile(
     r"人工[^，。！？]{0,8}(?:打不通|接不通|转不|没人|进不去|难|等了|排队)|"
     r"(?:can|could)(?:not|n't| not| never) (?:get|reach|speak|talk)|never (?:get|reach|answer)"
 )
+# The regulator, a court, the press: what a customer may do, and no reason to be treated otherwise.
+_THREAT = re.compile(
+    r"工信部|通管局|管局|通信管理局|12300|12315|12381|12345|消协|消费者协会|起诉|法院|打官司|律师|媒体|记者|曝光|315晚会|黑猫"
+    r"|\b(?:regulator|ombudsman|ministry|miit|court|sue|lawsuit|lawyer|attorney|solicitor|press|newspapers?|journalist|media)\b"
+)
 
 _SURE_TOPIC = 0.2
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=False)
 class SignalReader(GraphComponent):  # type: ignore[misc]  # Rasa is untyped here
-    """Sets `signals`: `anger` 0..1, `sentiment` -1..1, `wants_human` (rule, or the intent ask_human)."""
+    """Sets `signals`: `anger` 0..1, `sentiment` -1..1, `wants_human` (rule, or the intent ask_human), `threatens`."""
 
     @classmethod
     def create(
@@ -87,7 +92,12 @@ def signals(text: str, intent: dict[str, Any]) -> dict[str, Any]:
     bad, good = len(_BAD.findall(words)), len(_GOOD.findall(words))
     lean = (good - bad - 3 * anger) / (good + bad + 3 * anger + 1)
     asks = named == "ask_human" and float(intent.get("confidence") or 0) >= 0.4
-    return {"anger": round(anger, 3), "sentiment": round(lean, 3), "wants_human": asks or wants_human(words)}
+    return {
+        "anger": round(anger, 3),
+        "sentiment": round(lean, 3),
+        "wants_human": asks or wants_human(words),
+        "threatens": bool(_THREAT.search(words)),
+    }
 
 
 def wants_human(words: str) -> bool:

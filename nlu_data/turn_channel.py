@@ -38,10 +38,15 @@ log = logging.getLogger("tingsu.rasa")
 ACTION_SECONDS = 5.0
 """How long the action server may take for one action before the turn counts as failed."""
 
-_INTENT_OF_TAP = {"affirm": "affirm", "deny": "deny", "skip": "skip", "cancel": "cancel", "status": "complaint_status",
-                  "complain": "complain", "human": "ask_human", "category": "complain"}  # fmt: skip
+_INTENT_OF_TAP = {
+    "affirm": "affirm", "deny": "deny", "skip": "skip", "cancel": "cancel", "status": "complaint_status",
+    "complain": "complain", "human": "ask_human", "category": "complain", "urge": "urge", "add": "add_information",
+    "withdraw": "withdraw", "solved": "resolved", "unsolved": "not_resolved",
+}  # fmt: skip
 _FALLBACKS = ("action_fallback", "action_default_fallback")
 _MISREAD = "nlu_fallback"
+_PICTURE = "evidence"  # intent of a picture without words
+_FREE_ANSWER = frozenset({"skip", "cancel", "human"})  # buttons beside a question that is answered in words
 
 
 class BadTurn(ValueError):
@@ -118,6 +123,8 @@ class Understanding:
             scene.failure = scene.failure or f"exception: {type(error).__name__}"
             sent = []
         replies, commands = _sorted_out(sent)
+        if replies and scene.tracker is not None and scene.tracker.get_slot("plain"):
+            replies[-1] = _plain(replies[-1])
         if scene.failure is None and not replies and not commands:
             scene.failure = "empty"
         if scene.failure:
@@ -129,7 +136,7 @@ class Understanding:
         """What the model reads in one text; a text without a single word is not given to the model."""
         if not has_words(text):
             return {"intent": {"name": None, "confidence": 0.0}, "entities": [], "category": None, "categories": [],
-                    "signals": {"anger": 0.0, "sentiment": 0.0, "wants_human": False}}  # fmt: skip
+                    "signals": {"anger": 0.0, "sentiment": 0.0, "wants_human": False, "threatens": False}}  # fmt: skip
         message = UserMessage(harmless(text), sender_id="parse", metadata=outside)
         parsed: Json = await self._processor.parse_message(message)
         return parsed
@@ -138,11 +145,12 @@ class Understanding:
         if request.payload is None:
             parsed = await self.parse(request.text or "", request.outside)
             if parsed["intent"]["name"] is None:
-                parsed["intent"]["name"] = _MISREAD
+                picture_alone = request.outside["attachments"] and not request.text
+                parsed["intent"]["name"] = _PICTURE if picture_alone else _MISREAD
         else:
             name = _INTENT_OF_TAP.get(request.payload.partition(":")[0], "choose")
             parsed = {"intent": {"name": name, "confidence": 1.0}, "entities": [], "category": None, "categories": [],
-                      "signals": {"anger": 0.0, "sentiment": 0.0, "wants_human": name == "ask_human"}}  # fmt: skip
+                      "signals": {"anger": 0.0, "sentiment": 0.0, "wants_human": name == "ask_human", "threatens": False}}  # fmt: skip
         return {**parsed, "text": request.text or "", "metadata": {**request.outside, "payload": request.payload}}
 
     async def _talk(self, scene: _Scene, request: TurnRequest, parsed: Json) -> list[Json]:
@@ -194,6 +202,18 @@ def _sorted_out(sent: list[Json]) -> tuple[list[Json], list[Json]]:
     for reply in replies[:-1]:
         reply["buttons"] = []
     return replies, commands
+
+
+def _plain(reply: Json) -> Json:
+    """Numbers in place of buttons, a person first; beside a question in words only the number that skips it."""
+    buttons = [one for one in reply["buttons"] if one["payload"] == "human"]
+    buttons += [one for one in reply["buttons"] if one["payload"] != "human"]
+    if all(one["payload"] in _FREE_ANSWER for one in buttons):
+        buttons = [one for one in buttons if one["payload"] == "skip"]
+    if not buttons:
+        return {**reply, "buttons": []}
+    args = {**reply["args"], "numbered": True}
+    return {**reply, "buttons": buttons, "args": args, "question": reply["question"] or "menu"}
 
 
 def _reply(row: Json) -> Json:

@@ -139,3 +139,34 @@ def make_product(environ: dict[str, str], script: Script) -> Iterator[Callable[.
 @pytest.fixture
 def product(make_product: Callable[..., Product]) -> Product:
     return make_product()
+
+
+@pytest.fixture(scope="session")
+def rasa_url() -> Iterator[str]:
+    """A real Rasa, started once for all tests that talk to it."""
+    from tests.understanding import rasa
+
+    with rasa() as url:
+        yield url
+
+
+@pytest.fixture
+def make_talking(rasa_url: str, tmp_path: Path, sqlite_template: Path) -> Iterator[Callable[[], Product]]:
+    """Makes a product with real Rasa on this test's own SQLite database; again after a restart."""
+    path = tmp_path / "tingsu.sqlite3"
+    path.write_bytes(sqlite_template.read_bytes())
+    environ = {
+        "TINGSU_HOME": str(tmp_path),
+        "TINGSU_DATABASE_URL": f"sqlite:///{path}",
+        "TINGSU_SECRET_KEY": "for tests only, and long enough to pass",
+        "TINGSU_RASA_URL": rasa_url,
+    }
+    made: list[Product] = []
+
+    def make() -> Product:
+        made.append(build(settings_file.read(environ)))
+        return made[-1]
+
+    yield make
+    for product in made:
+        product.close()

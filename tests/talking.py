@@ -44,7 +44,7 @@ def reply(key: str, question: str | None = None, payloads: tuple[str, ...] = ())
 
 
 def _ask(slots: Mapping[str, Any], asked: Mapping[str, Any]) -> Said:
-    state = {"slots": dict(slots), "active_form": "complaint", "question": asked["question"]}
+    state = {"slots": dict(slots), "active_form": "complaint_form", "question": asked["question"]}
     return Said([asked], [], state, intent="complain")
 
 

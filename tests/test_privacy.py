@@ -19,7 +19,7 @@ from bot.dialogue import Script
 from bot.errors import HeldByComplaint, NobodyFound, SendFailed
 from bot.message import Attachment, Kind, Outgoing, Receipt
 from bot.retention import Keep, Retention
-from bot.store import blobs, complaints, conversations, cursors, facts, people, tickets
+from bot.store import blobs, complaints, conversations, cursors, desk_actions, facts, people, ratings, tickets
 from bot.store.conversations import conversation
 from bot.store.inbox import attachment, inbox
 from bot.store.metadata import metadata
@@ -72,7 +72,15 @@ class Story:
         self.product.ticketing().open_once()
         self._with_an_agent(who)
         self._resolve(who)
+        self._urge_and_rate(who)
         self._say(who, canary(who, "last"))
+
+    def _urge_and_rate(self, who: str) -> None:
+        with self.product.database.write() as db:
+            filed = complaints.of_identity(db, self.identity(who))[0]
+            desk_actions.want(db, filed.id, f"urge:{who}", "desk.added", {"text": canary(who, "added")})
+            ratings.give(db, filed.id, 3)
+            ratings.explain(db, filed.id, canary(who, "rated"))
 
     def _accept(self, event: object) -> None:
         self.product.inbox.accept(self.account, event)  # type: ignore[arg-type]
@@ -164,7 +172,7 @@ def test_the_story_leaves_its_canaries_in_every_place_of_the_list(story: Story) 
     with story.product.database.read() as db:
         held = everything_of(db, [story.identity("ann")])
     assert [name for name, rows in held.items() if not rows] == ["webchat_session"]
-    for what in ("what", "name", "answer", "note", "last", "file", "file-name", "photo"):
+    for what in ("what", "name", "answer", "note", "last", "file", "file-name", "photo", "added", "rated"):
         assert canary("ann", what) in story.everything(), what
 
 

@@ -121,7 +121,7 @@ def test_a_retry_goes_on_with_the_piece_that_failed(hands: Hands, channel: FakeC
     where = talk(hands, screen, "宽带断了")
     make_due(hands, where)
     said = "".join(piece.text for piece in channel.arrived)
-    assert said == hands.product.texts.render("system.photo_alone", "zh").replace(" ", "")
+    assert said.endswith(hands.product.texts.render("system.photo_alone", "zh").replace(" ", ""))
 
 
 def test_for_good_refused_is_dead_and_does_not_block(hands: Hands, channel: FakeChannel, screen: Account) -> None:

@@ -63,7 +63,7 @@ def hands(product: Product, script: Script) -> Hands:
 
 def open_all(hands: Hands, desk: ShakyDesk) -> str:
     """Tries until nothing is due, waiting out every pause; gives the ticket's state."""
-    work = Ticketing(hands.product.database, desk, Suspects(), NONE)
+    work = Ticketing(hands.product.database, desk, hands.product.handoff, Suspects(), NONE)
     who = hands.conversation("ann").identity_id
     for _ in range(12):
         with hands.product.database.write() as db:

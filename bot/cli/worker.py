@@ -36,6 +36,7 @@ def jobs_of(product: "Product", threads: int, stop: Stop) -> list[Job]:
         *(Job(f"turns-{n}", "work", one.work_once, one.overdue) for n, one in enumerate(turns)),
         *(Job(f"send-{n}", "send", one.send_once, one.overdue) for n, one in enumerate(senders)),
         Job("tickets", "tickets", ticketing.open_once, ticketing.overdue),
+        Job("desk", "tickets", product.desk_work().do_once),
         Job("waiting", "closing time", product.waiting().end_hopeless_waits),
         Job("retention", "retention", product.retention().sweep_when_due),
     ]

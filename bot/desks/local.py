@@ -53,12 +53,13 @@ class LocalDesk:
         with self._reading() as db:
             return _ticket(_known(db, ticket_id))
 
-    def comment(self, ticket_id: str, text: str, *, public: bool) -> None:
+    def comment(self, ticket_id: str, text: str, *, public: bool, key: str = "") -> None:
         if not text.strip():
             raise DeskRefused("a comment needs words")
         with self._writing() as db:
             row = _known(db, ticket_id)
-            store.local_write(db, row.id, state=row.state, note=_storable(text), public=public, actor=_OURSELVES)
+            note = _storable(text)
+            store.local_write(db, row.id, state=row.state, note=note, public=public, actor=_OURSELVES, key=key or None)
 
     def set_state(self, ticket_id: str, state: TicketState, note: str, actor: str) -> Ticket:
         with self._writing() as db:

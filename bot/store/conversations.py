@@ -15,12 +15,11 @@ from sqlalchemy import (
     Integer,
     String,
     Table,
-    and_,
     func,
     insert,
-    or_,
     select,
     text,
+    tuple_,
     update,
 )
 
@@ -28,6 +27,7 @@ from bot.store.people import identity
 from bot.store.schema import Id, UtcTime, db_now, metadata
 from bot.store.sql import inserted_id, locked
 
+FRONT, ORDINARY = 0, 1  # queue_rank
 # Of indexes that hold only the conversations that are worked on.
 LEASED, SEND_LEASED = "lease_until IS NOT NULL", "send_lease_until IS NOT NULL"
 
@@ -47,6 +47,8 @@ conversation = Table(
     Column("question", JSON),  # the reply that asked the open question: repeated after an agent's stretch
     Column("queued_at", UtcTime),
     Column("queue_reason", String(32)),
+    Column("queue_rank", Integer, nullable=False, server_default="1"),  # 0: danger to life goes to the front
+    Column("introduced_at", UtcTime),  # when we said who we are and what becomes of what is said
     Column("last_inbound_at", UtcTime),
     Column("work_at", UtcTime),  # when a turn or a download is due; null: nothing to do
     Column("lease_until", UtcTime),
@@ -62,7 +64,7 @@ conversation = Table(
     CheckConstraint("(state = 'agent') = (owner_id IS NOT NULL)", name="owner"),
     Index("ix_conversation_work", "work_at"),
     Index("ix_conversation_send", "send_at"),
-    Index("ix_conversation_queue", "state", "queued_at"),
+    Index("ix_conversation_queue", "state", "queue_rank", "queued_at"),
     Index("ix_conversation_lease", "lease_until", sqlite_where=text(LEASED), postgresql_where=text(LEASED)),
     Index(
         "ix_conversation_send_lease",
@@ -104,6 +106,8 @@ class Conversation:
     question: Mapping[str, Any] | None
     queued_at: datetime | None
     queue_reason: str | None
+    queue_rank: int
+    introduced_at: datetime | None
     last_inbound_at: datetime | None
     work_at: datetime | None
     lease_token: int
@@ -136,6 +140,7 @@ def ensure(db: Connection, identity_id: int, account_id: int, language: str) -> 
         dialogue={},
         lease_token=0,
         send_lease_token=0,
+        queue_rank=ORDINARY,
         created_at=db_now(),
     )
     row = db.execute(locked(select(*COLUMNS).where(conversation.c.identity_id == identity_id))).one()
@@ -212,10 +217,9 @@ def now(db: Connection) -> datetime:
 
 
 def queue(db: Connection) -> list[Conversation]:
-    """Who waits for a person, longest wait first."""
-    rows = db.execute(
-        select(*COLUMNS).where(conversation.c.state == "queued").order_by(conversation.c.queued_at, conversation.c.id)
-    )
+    """Who waits for a person: emergencies first, then the longest wait."""
+    c = conversation.c
+    rows = db.execute(select(*COLUMNS).where(c.state == "queued").order_by(c.queue_rank, c.queued_at, c.id))
     return [row_of(row) for row in rows]
 
 
@@ -241,10 +245,7 @@ def position(db: Connection, waiting: Conversation) -> int:
         .select_from(conversation)
         .where(
             c.state == "queued",
-            or_(
-                c.queued_at < waiting.queued_at,
-                and_(c.queued_at == waiting.queued_at, c.id < waiting.id),
-            ),
+            tuple_(c.queue_rank, c.queued_at, c.id) < tuple_(waiting.queue_rank, waiting.queued_at, waiting.id),
         )
     )
     return int(ahead or 0) + 1

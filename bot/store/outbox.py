@@ -85,7 +85,7 @@ class OutboxRow:
     text_key: str
     args: Mapping[str, Any]
     text: str
-    buttons: list[Mapping[str, str]]
+    buttons: list[Mapping[str, Any]]
     question: str
     state: str
     reason: str

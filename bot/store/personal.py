@@ -27,9 +27,11 @@ from sqlalchemy import (
 from bot.store.blobs import blob, blob_chunk
 from bot.store.complaints import complaint
 from bot.store.conversations import conversation
+from bot.store.desk_actions import desk_action
 from bot.store.inbox import attachment, inbox
 from bot.store.outbox import outbox
 from bot.store.people import identity, personal_value
+from bot.store.ratings import rating
 from bot.store.tickets import local_entry, local_ticket
 from bot.store.turns import turn
 from bot.store.webchat import webchat_session
@@ -95,6 +97,10 @@ def _in_conversation(table: Table) -> Callable[[Identities], ColumnElement[bool]
     return lambda identities: table.c.conversation_id.in_(_conversations(identities))
 
 
+def _of_complaint(table: Table) -> Callable[[Identities], ColumnElement[bool]]:
+    return lambda identities: table.c.complaint_id.in_(_complaints("id", identities))
+
+
 def _erased(table: Table) -> ColumnElement[str]:
     """Unique as what it replaces was, and says nothing."""
     return literal("erased:") + cast(table.c.id, String)
@@ -120,6 +126,8 @@ PLACES: Sequence[Place] = (
     Place(turn, _in_conversation(turn), {"text": "", "payload": None}),
     Place(outbox, _in_conversation(outbox), {"text": "", "args": {}}, also={"text_key": "", "buttons": []}),
     Place(conversation, conversation.c.identity_id.in_, {"dialogue": {}, "question": None}),
+    Place(desk_action, _of_complaint(desk_action), {"args": {}}),
+    Place(rating, _of_complaint(rating), {"reason": ""}),
     Place(local_entry, lambda who: local_entry.c.local_ticket_id.in_(_local_tickets(who)), {"note": ""}),
     Place(local_ticket, lambda who: local_ticket.c.id.in_(_local_tickets(who)), {"summary": ""}),
     Place(

@@ -14,7 +14,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    insert,
     or_,
     select,
     text,
@@ -91,6 +90,8 @@ local_entry = Table(
     Column("public", Boolean, nullable=False),
     Column("actor", String(32), nullable=False),
     Column("at", UtcTime, nullable=False),
+    Column("key", String(64)),  # of a comment that was asked for; null for other entries
+    Index("uq_local_entry_key", "key", unique=True),
 )
 
 
@@ -183,13 +184,23 @@ def local_read(db: Connection, *, reference: str = "", ticket_id: int = 0) -> An
     return db.execute(select(local_ticket).where(wanted)).first()
 
 
-def local_write(db: Connection, local_ticket_id: int, *, state: str, note: str, public: bool, actor: str) -> None:
-    """One entry in a local ticket's history; the newest entry's state is the ticket's."""
-    db.execute(
-        insert(local_entry).values(
-            local_ticket_id=local_ticket_id, state=state, note=note, public=public, actor=actor, at=db_now()
-        )
+def local_write(
+    db: Connection, local_ticket_id: int, *, state: str, note: str, public: bool, actor: str, key: str | None = None
+) -> None:
+    """One entry in a local ticket's history; the newest entry's state is the ticket's. The same key again is nothing."""
+    written = inserted_id(
+        db,
+        local_entry,
+        local_ticket_id=local_ticket_id,
+        state=state,
+        note=note,
+        public=public,
+        actor=actor,
+        key=key,
+        at=db_now(),
     )
+    if written is None:
+        return
     db.execute(
         update(local_ticket).where(local_ticket.c.id == local_ticket_id).values(state=state, updated_at=db_now())
     )

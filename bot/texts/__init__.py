@@ -14,6 +14,7 @@ import yaml
 LANGUAGES = ("zh", "en")
 _HERE = Path(__file__).parent
 _TIME = {"zh": "{0.month}月{0.day}日 {0:%H:%M}", "en": "{0.day} {0:%b} {0:%H:%M}"}
+_LABELS = frozenset({"category", "state", "wish", "request"})  # arguments that are shown by their names
 _FIELD = re.compile(r"\{(\w+)\}")
 
 
@@ -63,8 +64,8 @@ class Texts:
     def render(self, key: str, language: str, /, **args: Any) -> str:
         """Raises KeyError for an unknown key or a missing argument.
 
-        Arguments named `…_at` are times (ISO text or datetime) and shown in the operator's zone; `category`
-        and `state` are shown by their names; a line whose arguments are all empty is left out.
+        Arguments named `…_at` are times (ISO text or datetime) and shown in the operator's zone; labels
+        (`category`, `state`, …) are shown by their names; a line whose arguments are all empty is left out.
         """
         spoken = {name: self._speak(name, value, language) for name, value in args.items()}
         spoken["operator"] = self._operator[language]
@@ -76,8 +77,8 @@ class Texts:
             return ""
         if name.endswith("_at"):
             return self.time(value, language)
-        if name == "category" or name == "state":
-            key = f"{name}.{value}"
+        if (group := name.partition("_")[0]) in _LABELS:
+            key = f"{group}.{value}"
             return self._templates[language].get(key, str(value))
         return str(value)
 

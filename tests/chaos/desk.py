@@ -138,7 +138,7 @@ class HttpDesk:
     def read(self, ticket_id: str) -> Ticket:
         raise DeskRefused("not asked for here")
 
-    def comment(self, ticket_id: str, text: str, *, public: bool) -> None:
+    def comment(self, ticket_id: str, text: str, *, public: bool, key: str = "") -> None:
         raise DeskRefused("not asked for here")
 
     def set_state(self, ticket_id: str, state: TicketState, note: str, actor: str) -> Ticket:

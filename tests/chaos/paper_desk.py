@@ -37,7 +37,7 @@ class PaperDesk:
             raise DeskRefused("there is no such ticket")
         return found
 
-    def comment(self, ticket_id: str, text: str, *, public: bool) -> None:
+    def comment(self, ticket_id: str, text: str, *, public: bool, key: str = "") -> None:
         """Nothing in these tests comments."""
 
     def set_state(self, ticket_id: str, state: TicketState, note: str, actor: str) -> Ticket:

@@ -18,8 +18,8 @@ from sqlalchemy import select
 
 from bot import desk_pause, ticketing
 from bot.build import Product, build
-from bot.complaint import Draft
 from bot.dialogue import Script
+from bot.drafts import Draft
 from bot.faults import NONE
 from bot.settings import Settings
 from bot.store import complaints, conversations, facts, people, turns
@@ -76,8 +76,8 @@ class Office:
                     language="zh",
                     received_at=received,
                 )
-                draft = Draft("broadband.disconnection", {"what": "宽带断了"}, 1, received, complete=True)
-                self.product.complaints.file(db, talk, turn, draft)
+                draft = Draft("broadband.disconnection", {"what": "宽带断了"}, 1, 1, received, complete=True)
+                self.product.complaints.file(db, talk, draft, turn.id)
 
     def work(self, threads: int = 1, seconds: float = 240) -> None:
         """Until no ticket is due any more."""
@@ -85,7 +85,7 @@ class Office:
 
         def clerk() -> None:
             desk = self._desk()
-            opening = Ticketing(self.product.database, desk, self.product.suspects, NONE)
+            opening = Ticketing(self.product.database, desk, self.product.handoff, self.product.suspects, NONE)
             while self._left() and time.monotonic() < deadline:
                 if not opening.open_once():
                     time.sleep(0.01)
@@ -184,7 +184,9 @@ def test_t3_a_search_that_lags_and_no_idempotency(make_office: Callable[..., Off
 def test_looks_that_the_desk_did_not_answer_do_not_count(make_office: Callable[..., Office]) -> None:
     office = make_office({"commit then hang": 1.0}, idempotent=False, lag=(0.3, 0.3))
     office.file(1)
-    opening = Ticketing(office.product.database, office.product.desk, office.product.suspects, NONE)
+    opening = Ticketing(
+        office.product.database, office.product.desk, office.product.handoff, office.product.suspects, NONE
+    )
     assert opening.open_once()
     office.server.chances = {"reset": 1.0}
     deadline = time.monotonic() + 30
@@ -199,7 +201,9 @@ def test_looks_that_the_desk_did_not_answer_do_not_count(make_office: Callable[.
 def test_a_desk_that_is_away_is_left_alone_and_receipts_go_on(make_office: Callable[..., Office]) -> None:
     office = make_office({"reset": 1.0}, idempotent=True)
     office.file(20)
-    opening = Ticketing(office.product.database, office.product.desk, office.product.suspects, NONE)
+    opening = Ticketing(
+        office.product.database, office.product.desk, office.product.handoff, office.product.suspects, NONE
+    )
     tried = sum(opening.open_once() for _ in range(20))
     assert tried == len(office.server.ledger) == desk_pause.FAILURES_ALLOWED, "twenty are due, five find out"
     office.hands.say("late", "宽带断了")

@@ -35,7 +35,6 @@ MEANT = {
     "system.stale_tap": "stale",
     "status.one": "other",
     "answer.greet": "other",
-    "complaint.noted": "other",
 }
 
 

@@ -24,7 +24,7 @@ def test_a_complaint_in_chinese(talk: Talk) -> None:
     assert keys(talk.say("你好")) == ["answer.greet"]
     first = talk.say("我的宽带从昨晚断到现在，没人管，我要投诉")
     assert first["category"] == "broadband.disconnection"
-    assert keys(first) == ["complaint.noted", "ask.number"]
+    assert keys(first) == ["sorry.broadband", "ask.number", "and.place"]
     assert keys(talk.say("号码13812345678")) == ["ask.place"]
     assert keys(talk.say("南京市江宁区东山街道")) == ["ask.remedy"]
     back = talk.say("尽快修好，再赔我一个月的费用")
@@ -42,7 +42,7 @@ def test_a_complaint_in_chinese(talk: Talk) -> None:
 def test_a_complaint_in_english(english: Talk) -> None:
     first = english.say("My internet has been down since last night and nobody helps")
     assert first["category"] == "broadband.disconnection"
-    assert keys(first)[-1] == "ask.number"
+    assert keys(first)[-2:] == ["ask.number", "and.place"]
     english.say("my number is 13812345678")
     status = english.say("what is the status of my complaint")
     assert commands(status) == ["tell_status"] and keys(status) == ["ask.place"]
@@ -88,13 +88,55 @@ def test_turns_at_the_same_time_do_not_mix(server: Server) -> None:
         assert list(pool.map(story, range(12))) == [f"138{number:08d}" for number in range(12)]
 
 
-def test_two_misunderstandings_show_a_person_first(talk: Talk) -> None:
+def test_two_misunderstandings_in_a_row_end_with_a_person(talk: Talk) -> None:
     assert keys(talk.say("木棉花开否")) == ["fallback.first"]
-    answer = talk.say("3.14159")
-    assert keys(answer) == ["fallback.again"]
-    assert answer["replies"][0]["buttons"][0]["payload"] == "human"
     assert keys(talk.say("你好")) == ["answer.greet"]
+    assert keys(talk.say("木棉花开否")) == ["fallback.first"], "not in a row"
+    answer = talk.say("3.14159")
+    assert keys(answer) == ["handoff.misunderstood"]
+    assert answer["commands"] == [{"name": "call_agent", "args": {"reason": "misunderstood"}}]
     assert talk.state["failures"] == 0
+
+
+def mine(*states: str) -> Json:
+    """The context of a customer who has complaints in these states, the newest first."""
+    known = [
+        {"reference": f"TS-2222-222{n}-2", "category": "broadband.disconnection", "state": state, "day": 3,
+         "received_at": NOON, "due_at": NOON, "rated": False}
+        for n, state in enumerate(states, start=2)
+    ]  # fmt: skip
+    return {"context": {"in_hours": True, "has_complaints": bool(known), "complaints": known}}
+
+
+NOON = "2026-11-23T12:00:00+08:00"
+
+
+def test_a_wish_about_the_only_complaint_is_done_at_once(talk: Talk) -> None:
+    answer = talk.say("麻烦催一下", **mine("inProgress"))
+    assert answer["commands"][0]["name"] == "urge" and answer["state"]["active_form"] is None
+    assert answer["commands"][0]["args"]["reference"] == "TS-2222-2222-2"
+
+
+def test_a_new_complaint_comes_in_the_middle_of_a_question_about_an_old_one(talk: Talk) -> None:
+    assert keys(talk.say("撤销投诉", **mine("inProgress"))) == ["ask.withdraw"]
+    answer = talk.say("我的手机一点信号都没有，打不了电话", **mine("inProgress"))
+    assert answer["state"]["active_form"] == "complaint_form"
+    assert keys(answer)[0] == "sorry.mobile_network"
+
+
+def test_a_withdrawal_is_asked_once_and_only_a_yes_does_it(talk: Talk) -> None:
+    talk.say("撤销投诉", **mine("inProgress"))
+    assert commands(talk.say("你好", **mine("inProgress"))) == []
+    assert talk.state["question"] == "withdraw"
+    (command,) = talk.say("是的", **mine("inProgress"))["commands"]
+    assert command["name"] == "withdraw"
+
+
+def test_plain_mode_asks_one_thing_and_numbers_the_choices(talk: Talk) -> None:
+    menu = talk.say("我年纪大了，说简单点")["replies"][-1]
+    assert menu["args"]["numbered"] and menu["question"] == "menu"
+    assert menu["buttons"][0]["payload"] == "human"
+    assert keys(talk.say("我的宽带断了")) == ["sorry.broadband", "ask.number"]
 
 
 @pytest.mark.parametrize("text", ["转人工", "let me talk to a real person", "tap:human"])

@@ -10,7 +10,9 @@ from typing import Any
 
 import yaml
 
-from actions.draft import CHANGE, CONFIRM
+from actions import filed, privacy
+from actions.asking import GOES_WITH_NUMBER
+from actions.draft import CHANGE, CONFIRM, TWO
 from actions.required_fields import fields
 from nlu_data.wording import language_of, normalised
 
@@ -78,9 +80,10 @@ def test_no_example_twice_and_none_with_two_labels() -> None:
     assert [text for text, n in texts.items() if n > 1] == []
 
 
-def texts(language: str) -> dict[str, str]:
-    loaded = yaml.safe_load((ROOT / "bot" / "texts" / f"dialogue.{language}.yml").read_text(encoding="utf-8"))
-    return {f"{group}.{name}": text for group, rows in loaded.items() for name, text in rows.items()}
+def texts(language: str, subject: str = "dialogue") -> dict[str, str]:
+    loaded = yaml.safe_load((ROOT / "bot" / "texts" / f"{subject}.{language}.yml").read_text(encoding="utf-8"))
+    groups = {group: rows for group, rows in loaded.items() if isinstance(rows, dict)}
+    return {f"{group}.{name}": text for group, rows in groups.items() for name, text in rows.items()}
 
 
 def test_texts_are_complete_in_both_languages_with_the_same_arguments() -> None:
@@ -93,8 +96,9 @@ def test_texts_are_complete_in_both_languages_with_the_same_arguments() -> None:
 
 
 def test_every_key_that_is_said_exists_and_every_text_is_said() -> None:
-    own = {key for key in texts("zh") if not key.startswith("category.")}
-    assert said_keys() == own
+    own, theirs = texts("zh"), texts("zh", "service")
+    assert {key for key in said_keys() if key not in own and key not in theirs} == set()
+    assert {key for key in own if not key.startswith("category.") and key not in said_keys()} == set()
 
 
 def test_every_category_has_a_name() -> None:
@@ -121,7 +125,13 @@ def said_keys() -> set[str]:
     ]
     code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "actions").glob("*.py"))
     keys = {reply["key"] for reply in replies} | {row.question for row in fields().values()}
-    keys |= set(re.findall(r'"((?:answer|fallback|complaint|ask|form)\.\w+)"', code))
-    keys |= {f"retry.{question}" for question in (*fields(), CONFIRM, CHANGE)} | {f"field.{name}" for name in fields()}
-    buttons = {item for reply in replies for item in reply.get("buttons", [])} | {"affirm", "deny", "skip", "cancel"}
-    return keys | {f"button.{payload}" for payload in buttons}
+    keys |= set(re.findall(r'"((?:[a-z]+)\.[a-z_]+)"', code)) - set(column("taxonomy.tsv", "slug"))
+    keys |= {f"retry.{question}" for question in (*fields(), CONFIRM, CHANGE, TWO)}
+    keys |= {f"and.{name}" for name in GOES_WITH_NUMBER} | {f"which.{wish}" for wish in set(filed.WISHES.values())}
+    keys |= {f"sorry.{leaf.partition('.')[0]}" for leaf in column("taxonomy.tsv", "slug")}
+    keys |= {f"ask.{question}" for question in filed.BUTTONS} | {f"request.{kind}" for kind in privacy.KINDS}
+    shown = [button for buttons in filed.BUTTONS.values() for button in buttons]
+    keys |= {str(button["key"]) for button in shown if isinstance(button, dict)}
+    buttons = {item for reply in replies for item in reply.get("buttons", [])}
+    buttons |= {"affirm", "deny", "skip", "cancel", "split", "join", "urge", "add"}
+    return keys | {f"button.{payload}" for payload in buttons} | {f"field.{name}" for name in fields()}

@@ -59,7 +59,7 @@ def test_a_file_without_words_is_a_message(visitor: Visitor, hands: Hands, scrip
     assert visitor.post("messages", {"id": new_id(), "files": [{"file": uploaded(visitor)}]}).status_code == 202
     hands.work()
     said = [line["text"] for line in visitor.history()["messages"] if line["side"] == "bot"]
-    assert said == [hands.product.texts.render("system.photo_alone", "zh")]
+    assert len(said) == 1 and said[0].endswith(hands.product.texts.render("system.photo_alone", "zh"))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from alembic import op
 from sqlalchemy import text
 
 revision = "0050"
-down_revision = "0003"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
