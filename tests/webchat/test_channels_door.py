@@ -136,5 +136,8 @@ def test_not_ready_without_a_database(product: Product, monkeypatch: pytest.Monk
     client = create_app(product).test_client()
     monkeypatch.setattr(product.database, "engine", _Away())
     answer = client.get("/ready")
-    assert (answer.status_code, answer.get_json()["checks"]) == (503, {"staying": True, "migrations": False, "write": False})
+    assert (answer.status_code, answer.get_json()["checks"]) == (
+        503,
+        {"staying": True, "migrations": False, "write": False},
+    )
     assert client.get("/live").status_code == 200

@@ -1,0 +1,1 @@
+"""Mutants of the product, one file per family of tests."""
