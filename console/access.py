@@ -9,6 +9,7 @@ from flask import Flask, Response, abort, g, redirect, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
 from bot.conversation import LEADING
+from bot.patience import patience
 from bot.store.users import Session, User
 from bot.users import ROLES
 from console import figures
@@ -107,8 +108,17 @@ def _check() -> AnyResponse | None:
         if g.session.user.role not in allowed:
             abort(403)
     if request.method not in _READING:
+        _take_body()
         _check_write()
     return None
+
+
+def _take_body() -> None:
+    """Whole, in bounded memory and time."""
+    with patience(request.environ.get("gunicorn.socket")):
+        body = request.get_data()
+    if len(body) >= (request.max_content_length or 0):  # of unknown length: werkzeug cuts it there and says nothing
+        abort(413)
 
 
 def _to_login() -> AnyResponse:

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Flask, current_app, g, request
 from markupsafe import Markup, escape
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import IntegerConverter
 
 from bot.build import Product
@@ -38,10 +39,17 @@ def language() -> str:
     session: Session | None = g.get("session")
     if session is not None:
         return session.user.language
-    asked = request.values.get("language", "") if request.method != "POST" else request.form.get("language", "")
+    asked = request.values.get("language", "") if request.method != "POST" else _from_form()
     if asked in LANGUAGES:
         return asked
     return request.accept_languages.best_match(LANGUAGES) or LANGUAGES[0]
+
+
+def _from_form() -> str:
+    try:
+        return request.form.get("language", "")
+    except HTTPException:  # a body that was refused: the page that says so needs a language too
+        return ""
 
 
 def say(key: str, /, **args: Any) -> str:

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from types import SimpleNamespace
 
+import pytest
+
 from bot import gunicorn_conf, outbox
 from bot.build import Product
 from bot.dialogue import Script
@@ -34,7 +36,8 @@ def test_what_was_waiting_in_the_backup_is_not_sent_by_itself(product: Product) 
     assert set_aside(product.database, product.channels).messages == 0
     product.inbox.accept(screen, text("ann", "still there?"))
     hands.work()
-    assert {out.key.rsplit(".", 2)[0] for out in channel.arrived} == {"turn:3"}, "only what is new goes out"
+    told = {out.key.rsplit(".", 2)[0] for out in channel.arrived}
+    assert told and told.isdisjoint(row.key for row in rows), "only what is new goes out"
 
 
 def test_a_receipt_is_said_once_more_before_the_next_message(product: Product) -> None:
@@ -50,7 +53,9 @@ def test_a_receipt_is_said_once_more_before_the_next_message(product: Product) -
         assert [row.topic for row in store.in_state(db, talk.id, "held")] == ["receipt_repeat"]
 
 
-def test_the_desk_is_searched_before_a_ticket_is_opened(product: Product, script: Script) -> None:
+def test_the_desk_is_searched_before_a_ticket_is_opened(
+    product: Product, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The ticket was opened after the backup was taken; the restored database knows nothing of it."""
     script.answer = complaint_talk
     hands = Hands(product)
@@ -64,7 +69,10 @@ def test_the_desk_is_searched_before_a_ticket_is_opened(product: Product, script
             tickets.ticket.update().values(state="wanted", attempts=0, due_at=conversations.now(db), ticket_id="")
         )
     assert set_aside(product.database, product.channels).tickets == 1
+    opened: list[object] = []
+    monkeypatch.setattr(product.desk, "open", opened.append)
     assert product.ticketing().open_once()
+    assert opened == [], "it was there already"
     with product.database.read() as db:
         row = db.execute(tickets.ticket.select()).one()
         local = db.execute(tickets.local_ticket.select()).all()

@@ -4,10 +4,17 @@ from collections.abc import Sequence
 
 from bot.inbox import wishes_person
 from bot.message import Incoming
+from bot.pressure import DISK
 from webhooks.problems import Problem
 from webhooks.product import product
 
 RETRY_AFTER = 60  # seconds
+
+
+def admit_file() -> None:
+    """Raises Problem 503 when a disk is nearly full: a file can wait, words are more."""
+    if DISK in product().pressure.reasons():
+        raise Problem(503, "busy", retry_after=RETRY_AFTER)
 
 
 def admit(events: Sequence[Incoming], refusing: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from bot.channel import Account, Answer, Pushed, Request
 from bot.errors import Forged, Malformed
 from bot.message import Incoming, Kind
 from bot.pressure import DISK
+from webhooks import body
 from webhooks.admission import admit
 from webhooks.problems import Problem
 from webhooks.product import product
@@ -26,7 +27,7 @@ def receive(kind: str, slug: str) -> Response:
     channel: object = product().channels[account.id] if account else None  # which of the contracts it has is seen below
     if account is None or not isinstance(channel, Pushed):
         raise Problem(404, "not_found")
-    request.max_content_length = LARGEST_BODY
+    body.take(LARGEST_BODY)
     answer = _ask(channel, account)
     # Not for a backlog: a platform may drop for good what is refused a few times, and our queue is the safer place.
     admit(answer.incoming, (DISK,))

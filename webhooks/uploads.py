@@ -16,7 +16,8 @@ from bot.filetypes import ending
 from bot.inspection import LARGEST, Refused
 from bot.message import Incoming
 from bot.store import blobs, conversations, inbox
-from webhooks import visits
+from webhooks import body, visits
+from webhooks.admission import admit_file
 from webhooks.problems import Problem
 from webhooks.product import product, webchat
 
@@ -34,14 +35,15 @@ _turns = BoundedSemaphore(AT_ONCE)
 @blueprint.post("")
 def upload() -> tuple[Response, int]:
     """The body is the file, whatever its type is said to be."""
-    request.max_content_length = LARGEST
     visit = visits.current()
     visits.limit("upload", visit.token_hash, visits.UPLOADS_PER_SESSION)
     visits.limit("upload from", visits.address(), visits.UPLOADS_PER_ADDRESS)
+    admit_file()
     if not _turns.acquire(timeout=PATIENCE):
         raise Problem(503, "unavailable", retry_after=5)
     try:
-        content, mime = _looked_into(request.get_data(cache=False))
+        body.take(LARGEST + 1)
+        content, mime = _looked_into(request.get_data())
         blob_id = product().blobs.put(content, mime)
     finally:
         _turns.release()

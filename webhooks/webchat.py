@@ -12,7 +12,7 @@ from bot.channels import webchat as channel
 from bot.channels.webchat import Refused
 from bot.pressure import BACKLOG, DISK
 from bot.store import conversations
-from webhooks import uploads, visits, wire
+from webhooks import body, uploads, visits, wire
 from webhooks.admission import admit
 from webhooks.problems import Problem, language
 from webhooks.product import product, webchat
@@ -30,16 +30,15 @@ _open_lock = threading.Lock()
 
 @blueprint.before_request
 def _limits() -> None:
-    request.max_content_length = LARGEST_BODY
     if request.path.startswith("/chat/v1/"):
         visits.limit_address()
+    body.take(LARGEST_BODY)
 
 
 @blueprint.post("/v1/sessions")
 def begin() -> tuple[Response, int]:
     visits.limit("session", visits.address(), visits.SESSIONS_PER_ADDRESS)
-    body = _body() if request.get_data() else {}
-    chosen = channel.language_of(body, required=False) or language()
+    chosen = channel.language_of(_body() if request.get_data() else {}, required=False) or language()
     token = visits.begin(chosen)
     response = jsonify(token=token, language=chosen)
     if visits.from_our_page():
@@ -51,13 +50,13 @@ def begin() -> tuple[Response, int]:
 def send() -> tuple[Response, int]:
     visit = visits.current()
     visits.limit("message", visit.token_hash, visits.MESSAGES_PER_SESSION)
-    body = _body()
-    incoming = uploads.resolved(visit, channel.incoming(visit.visitor, visit.language, body))
+    said = _body()
+    incoming = uploads.resolved(visit, channel.incoming(visit.visitor, visit.language, said))
     admit((incoming,), (DISK, BACKLOG))
     if incoming.language != visit.language:
         visits.speak(visit, incoming.language)
     accepted = product().inbox.accept(webchat(), incoming)
-    answer = {"id": body["id"], "sequence": accepted.sequence, "duplicate": accepted.duplicate}
+    answer = {"id": said["id"], "sequence": accepted.sequence, "duplicate": accepted.duplicate}
     return jsonify(answer), 202
 
 

@@ -12,6 +12,7 @@ from tests.chaos import killer
 from tests.chaos.customers import Heard, kind_of
 
 ARGS: dict[str, Any] = {
+    "wish": "",
     "reference": "TS-2345-6789-A",
     "code": "ABCD2345",
     "category": "billing.roaming",

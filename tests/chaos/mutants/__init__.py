@@ -11,7 +11,7 @@ import os
 
 import pytest
 
-from tests.chaos.mutants import crash, letters, ownership, peers
+from tests.chaos.mutants import crash, letters, load, ownership, peers
 from tests.chaos.mutants.mutant import Mutant
 
 VARIABLE = "TINGSU_CHAOS_MUTANT"
@@ -19,6 +19,7 @@ VARIABLE = "TINGSU_CHAOS_MUTANT"
 MUTANTS: dict[str, Mutant] = {
     **crash.MUTANTS,
     **letters.MUTANTS,
+    **load.MUTANTS,
     **ownership.MUTANTS,
     **peers.MUTANTS,
 }
