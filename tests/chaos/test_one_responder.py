@@ -1,8 +1,9 @@
 """H3, H4, H5, and a wish while a turn hangs: who takes each message, on both databases."""
 
 import threading
-from collections.abc import Callable
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
@@ -74,64 +75,85 @@ def test_a_wish_is_heard_while_a_turn_hangs(hands: Hands, script: Script, agent:
     assert [row.topic for row in hands.rows("ann")] == ["position"]
 
 
-def test_each_message_has_one_taker_while_agents_come_and_go(hands: Hands, agent: User) -> None:
-    """H3: reply, release and close against a customer who goes on writing."""
-    product, stop = hands.product, threading.Event()
-    where = product.inbox.accept(chat(product), text("ann", "word 0")).conversation_id
-    assert where is not None
+class Desk:
+    """One customer who goes on writing, a bot at work, and an agent who comes and goes."""
 
-    def look() -> conversations.Conversation:
-        with product.database.read() as db:
-            found = conversations.read(db, where)
+    def __init__(self, hands: Hands, agent: User) -> None:
+        self.hands, self.product, self.agent = hands, hands.product, agent
+        self.stop = threading.Event()
+        self.did: Counter[str] = Counter()
+        self.written = 0
+        self.where = self.write()
+        self.threads = [threading.Thread(target=self._work), threading.Thread(target=self._go_on_writing)]
+        for thread in self.threads:
+            thread.start()
+
+    def write(self) -> int:
+        self.written += 1
+        accepted = self.product.inbox.accept(chat(self.product), text("ann", f"word {self.written}"))
+        assert accepted.conversation_id is not None
+        return accepted.conversation_id
+
+    def _go_on_writing(self) -> None:
+        for _ in range(120):
+            self.write()
+            self.stop.wait(0.005)
+
+    def _work(self) -> None:
+        while not self.stop.is_set():
+            if not self.hands.turns.work_once() and not self.hands.sender.send_once():
+                self.stop.wait(0.005)
+
+    def writing(self) -> bool:
+        return self.threads[1].is_alive()
+
+    def _look(self) -> conversations.Conversation:
+        with self.product.database.read() as db:
+            found = conversations.read(db, self.where)
         assert found is not None
         return found
 
-    def writes() -> None:
-        for number in range(1, 120):
-            product.inbox.accept(chat(product), text("ann", f"word {number}"))
-            stop.wait(0.005)
-
-    def works() -> None:
-        while not stop.is_set():
-            if not hands.turns.work_once() and not hands.sender.send_once():
-                stop.wait(0.005)
-
-    did = {"claim": 0, "reply": 0, "release": 0, "close": 0, "refused": 0}
-
-    def serves(number: int) -> None:
-        seen, ownership = look(), product.ownership
+    def serve(self, number: int) -> None:
+        """Claims, replies and leaves, all by the page as it was before the claim."""
+        seen, owner = self._look(), self.product.ownership
         last = seen.next_sequence - 1
-        steps: list[tuple[str, Callable[[], object]]] = [("claim", lambda: ownership.claim(where, seen.epoch, agent))]
-        steps.append(("reply", lambda: ownership.reply(where, agent, f"c{number}", "agent here", last)))
-        leave = ownership.close if number % 2 else ownership.release
-        steps.append(("close" if number % 2 else "release", lambda: leave(where, agent, look().epoch, last)))
-        for name, step in steps:
+        try:
+            epoch = owner.claim(self.where, seen.epoch, self.agent).epoch
+        except NotYours:
+            self.did["claim refused"] += 1
+            return
+        assert owner.reply(self.where, self.agent, f"c{number}", "agent here", last)
+        self.did["reply"] += 1
+        if number % 2:
             try:
-                step()
-                did[name] += 1
-            except Newer:
-                did["refused"] += 1
-                ownership.release(where, agent, look().epoch, last)
-            except NotYours:
-                did["refused"] += 1
+                owner.close(self.where, self.agent, epoch, last)
+                self.did["close"] += 1
                 return
+            except Newer:
+                self.did["close refused"] += 1
+        owner.release(self.where, self.agent, epoch, last)
+        self.did["release"] += 1
 
-    threads = [threading.Thread(target=works), threading.Thread(target=writes)]
-    for thread in threads:
-        thread.start()
+    def close(self) -> None:
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(60)
+
+
+def test_each_message_has_one_taker_while_agents_come_and_go(hands: Hands, agent: User) -> None:
+    """H3: reply, release and close against a customer who goes on writing."""
+    desk = Desk(hands, agent)
     number = 0
-    while threads[1].is_alive():
-        serves(number := number + 1)
-    stop.set()
-    for thread in threads:
-        thread.join(60)
-    product.inbox.accept(chat(product), text("ann", "the last word"))
+    while desk.writing():
+        desk.serve(number := number + 1)
+    desk.close()
+    desk.write()
     hands.work()
-    rows = read_books(product.database)
-    assert did["reply"] and did["release"] and did["claim"], did
-    assert {row["disposition"] for row in rows.inbox} == {"turn", "person"}
-    done = [turn for turn in rows.turn if turn["state"] == "done"]
-    for row in rows.inbox:
+    books = read_books(hands.product.database)
+    assert desk.did["reply"] and desk.did["release"], desk.did
+    assert {row["disposition"] for row in books.inbox} == {"turn", "person"}
+    done = [turn for turn in books.turn if turn["state"] == "done"]
+    for row in books.inbox:
         by = [turn["id"] for turn in done if turn["first_sequence"] <= row["sequence"] <= turn["last_sequence"]]
         assert by == ([row["turn_id"]] if row["disposition"] == "turn" else []), f"{row['text']} was answered by {by}"
 
@@ -169,7 +191,7 @@ def test_a_form_that_is_sent_twice_is_one_message(product: Product, hands: Hands
 
         def press(seat: Seat, number: int = number, gate: threading.Barrier = gate) -> int:
             gate.wait(30)
-            fields = {"client_id": f"client-{number:04}", "text": f"hello {number}", "seen_sequence": 1}
+            fields: dict[str, Any] = {"client_id": f"client-{number:04}", "text": f"hello {number}", "seen_sequence": 1}
             return seat.press(f"/conversations/{where}/reply", **fields).status_code
 
         with ThreadPoolExecutor(2) as pool:
