@@ -486,11 +486,11 @@ class Section6(RuleBasedStateMachine):
         self.g.hours.open = True
         self.g.script.answer = complaint_talk
 
-        def calm(outgoing: Outgoing, arrive: Callable[[], None]) -> None:
+        def network(outgoing: Outgoing, arrive: Callable[[], None]) -> None:
             self._may_leave(outgoing)
             arrive()
 
-        self.g.messenger.on_send = calm
+        self.g.messenger.on_send = network
         for _ in range(3):
             self._catch_up()
         self.holds()

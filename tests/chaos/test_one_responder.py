@@ -1,7 +1,6 @@
 """H3, H4, H5, and a wish while a turn hangs: who takes each message, on both databases."""
 
 import threading
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -75,85 +74,80 @@ def test_a_wish_is_heard_while_a_turn_hangs(hands: Hands, script: Script, agent:
     assert [row.topic for row in hands.rows("ann")] == ["position"]
 
 
-class Desk:
-    """One customer who goes on writing, a bot at work, and an agent who comes and goes."""
+class Shift:
+    """An agent who claims, replies and lets go, again and again, while the customer writes on."""
 
-    def __init__(self, hands: Hands, agent: User) -> None:
-        self.hands, self.product, self.agent = hands, hands.product, agent
-        self.stop = threading.Event()
-        self.did: Counter[str] = Counter()
-        self.written = 0
-        self.where = self.write()
-        self.threads = [threading.Thread(target=self._work), threading.Thread(target=self._go_on_writing)]
-        for thread in self.threads:
-            thread.start()
+    def __init__(self, product: Product, agent: User, where: int) -> None:
+        self.product = product
+        self.agent = agent
+        self.where = where
+        self.did = dict.fromkeys(("claim", "reply", "release", "close", "refused"), 0)
 
-    def write(self) -> int:
-        self.written += 1
-        accepted = self.product.inbox.accept(chat(self.product), text("ann", f"word {self.written}"))
-        assert accepted.conversation_id is not None
-        return accepted.conversation_id
-
-    def _go_on_writing(self) -> None:
-        for _ in range(120):
-            self.write()
-            self.stop.wait(0.005)
-
-    def _work(self) -> None:
-        while not self.stop.is_set():
-            if not self.hands.turns.work_once() and not self.hands.sender.send_once():
-                self.stop.wait(0.005)
-
-    def writing(self) -> bool:
-        return self.threads[1].is_alive()
-
-    def _look(self) -> conversations.Conversation:
+    def look(self) -> conversations.Conversation:
         with self.product.database.read() as db:
             found = conversations.read(db, self.where)
         assert found is not None
         return found
 
     def serve(self, number: int) -> None:
-        """Claims, replies and leaves, all by the page as it was before the claim."""
-        seen, owner = self._look(), self.product.ownership
+        """Once; every second time the end is a close, which a newer message refuses: then it is a release."""
+        seen, ownership = self.look(), self.product.ownership
         last = seen.next_sequence - 1
+        leave = ("close", ownership.close) if number % 2 else ("release", ownership.release)
         try:
-            epoch = owner.claim(self.where, seen.epoch, self.agent).epoch
+            self._done("claim", ownership.claim(self.where, seen.epoch, self.agent))
+            self._done("reply", ownership.reply(self.where, self.agent, f"c{number}", "agent here", last))
+            self._done(leave[0], leave[1](self.where, self.agent, self.look().epoch, last))
+        except Newer:
+            self.did["refused"] += 1
+            ownership.release(self.where, self.agent, self.look().epoch, last)
         except NotYours:
-            self.did["claim refused"] += 1
-            return
-        assert owner.reply(self.where, self.agent, f"c{number}", "agent here", last)
-        self.did["reply"] += 1
-        if number % 2:
-            try:
-                owner.close(self.where, self.agent, epoch, last)
-                self.did["close"] += 1
-                return
-            except Newer:
-                self.did["close refused"] += 1
-        owner.release(self.where, self.agent, epoch, last)
-        self.did["release"] += 1
+            self.did["refused"] += 1
 
-    def close(self) -> None:
-        self.stop.set()
-        for thread in self.threads:
-            thread.join(60)
+    def _done(self, name: str, _outcome: object) -> None:
+        self.did[name] += 1
+
+    def serve_while(self, writer: threading.Thread) -> None:
+        number = 0
+        while writer.is_alive():
+            self.serve(number := number + 1)
 
 
 def test_each_message_has_one_taker_while_agents_come_and_go(hands: Hands, agent: User) -> None:
     """H3: reply, release and close against a customer who goes on writing."""
-    desk = Desk(hands, agent)
-    number = 0
-    while desk.writing():
-        desk.serve(number := number + 1)
-    desk.close()
-    desk.write()
+    product, stop = hands.product, threading.Event()
+    where = product.inbox.accept(chat(product), text("ann", "word 0")).conversation_id
+    assert where is not None
+    shift = Shift(product, agent, where)
+
+    def writes() -> None:
+        for number in range(1, 120):
+            product.inbox.accept(chat(product), text("ann", f"word {number}"))
+            stop.wait(0.005)
+
+    def works() -> None:
+        while not stop.is_set():
+            if not hands.turns.work_once() and not hands.sender.send_once():
+                stop.wait(0.005)
+
+    threads = [threading.Thread(target=works), threading.Thread(target=writes)]
+    for thread in threads:
+        thread.start()
+    shift.serve_while(threads[1])
+    stop.set()
+    for thread in threads:
+        thread.join(60)
+    product.inbox.accept(chat(product), text("ann", "the last word"))
     hands.work()
-    books = read_books(hands.product.database)
-    assert desk.did["reply"] and desk.did["release"], desk.did
-    assert {row["disposition"] for row in books.inbox} == {"turn", "person"}
-    done = [turn for turn in books.turn if turn["state"] == "done"]
-    for row in books.inbox:
+    assert shift.did["reply"] and shift.did["release"] and shift.did["claim"], shift.did
+    _check_takers(product)
+
+
+def _check_takers(product: Product) -> None:
+    rows = read_books(product.database)
+    assert {row["disposition"] for row in rows.inbox} == {"turn", "person"}
+    done = [turn for turn in rows.turn if turn["state"] == "done"]
+    for row in rows.inbox:
         by = [turn["id"] for turn in done if turn["first_sequence"] <= row["sequence"] <= turn["last_sequence"]]
         assert by == ([row["turn_id"]] if row["disposition"] == "turn" else []), f"{row['text']} was answered by {by}"
 
