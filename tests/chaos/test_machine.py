@@ -580,3 +580,4 @@ def test_section_6_holds_in_every_order(
     seen = {name: dict(Counter(row["state"] for row in getattr(books, name))) for name in ("turn", "outbox", "episode")}
     with capsys.disabled():
         print(f"  met: {seen}, complaints {len(books.complaint)}")
+    assert seen["turn"].get("done") and seen["episode"].get("agent"), "the machine met nothing"

@@ -15,7 +15,8 @@ from bot.store import inbox as store
 from bot.store.conversations import Conversation
 from tests.chaos.mutants.mutant import Mutant
 
-_MACHINE = "tests/chaos/test_machine.py::test_section_6_holds_in_every_order[sqlite-short]"
+_PATH = "tests/test_path.py"
+_SENDING = "tests/test_sending.py"
 _RESPONDER = "tests/chaos/test_one_responder.py"
 _WINNER = "tests/chaos/test_one_winner.py"
 
@@ -91,7 +92,11 @@ def _closes_over_what_is_new(patch: pytest.MonkeyPatch) -> None:
 
 
 MUTANTS: dict[str, Mutant] = {
-    "everything-may-go": Mutant("the fate of a row at the instant of sending", _everything_may_go, _MACHINE),
+    "everything-may-go": Mutant(
+        "the fate of a row at the instant of sending",
+        _everything_may_go,
+        f"{_SENDING}::test_a_notice_that_an_agent_lets_go_survives_a_pause_but_not_the_agent[sqlite]",
+    ),
     "claims-do-not-wait": Mutant(
         "the claim's wait for sends in flight",
         _claims_do_not_wait,
@@ -112,6 +117,14 @@ MUTANTS: dict[str, Mutant] = {
         _wishes_wait_for_the_turn,
         f"{_RESPONDER}::test_a_wish_is_heard_while_a_turn_hangs[sqlite]",
     ),
-    "taken-again": Mutant("each message is taken once", _a_message_is_taken_again, _MACHINE),
-    "closes-over-what-is-new": Mutant("no close over what the page did not show", _closes_over_what_is_new, _MACHINE),
+    "taken-again": Mutant(
+        "each message is taken once",
+        _a_message_is_taken_again,
+        f"{_RESPONDER}::test_each_message_has_one_taker_while_agents_come_and_go[sqlite]",
+    ),
+    "closes-over-what-is-new": Mutant(
+        "no close over what the page did not show",
+        _closes_over_what_is_new,
+        f"{_PATH}::test_a_later_message_is_the_bots_next_turn_after_release[sqlite]",
+    ),
 }
