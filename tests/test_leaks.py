@@ -1,6 +1,6 @@
 """Nobody learns anything about a complaint that is not theirs: whatever they ask, however, and however often."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -75,11 +75,11 @@ WORDINGS = [
 
 
 @pytest.fixture
-def stages(make_talking: Callable[[], Product]) -> Iterator[tuple[Stage, Stage]]:
+def stages(make_talking: Callable[[], Product]) -> tuple[Stage, Stage]:
     """The owner of a complaint and a stranger, on one product, with real Rasa."""
     owner = Stage(make_talking, "zh")
     shared = owner.product
-    yield owner, Stage(lambda: shared, "zh", who="eve")
+    return owner, Stage(lambda: shared, "zh", who="eve")
 
 
 @pytest.mark.journey
