@@ -18,6 +18,7 @@ ARGS: dict[str, Any] = {
     "due_at": datetime(2026, 1, 1, tzinfo=UTC),
     "as_of_at": datetime(2026, 1, 1, tzinfo=UTC),
     "state": "acknowledged",
+    "wish": "",
     "next": "…",
     "ahead": 2,
 } | dict.fromkeys(("what", "number", "when", "place", "amount", "remedy"), "…")
@@ -35,7 +36,7 @@ MEANT = {
     "system.stale_tap": "stale",
     "status.one": "other",
     "answer.greet": "other",
-    "complaint.noted": "other",
+    "sorry.broadband": "other",
 }
 
 
