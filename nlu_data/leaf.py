@@ -13,7 +13,7 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from nlu_data.leaf_model import LeafModel
 from nlu_data.problems import problems
-from nlu_data.wording import has_words, normalised
+from nlu_data.wording import has_words, normalised, without_references
 
 NO_TOPIC = "none"
 """Class of complaints that name no problem ("我要投诉"); never shown outside."""
@@ -95,7 +95,7 @@ class LeafClassifier(GraphComponent):  # type: ignore[misc]  # Rasa is untyped h
             return []
         return [
             {"category": leaf, "confidence": round(chance, 4)}
-            for leaf, chance in self._model.ranking(normalised(text[:_LONGEST]))
+            for leaf, chance in self._model.ranking(normalised(without_references(text[:_LONGEST])))
         ]
 
     def _chosen(self, message: Message, ranking: list[dict[str, Any]]) -> str | None:

@@ -9,7 +9,7 @@ from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 from rasa.nlu.tokenizers.tokenizer import Token, Tokenizer
 from rasa.shared.nlu.training_data.message import Message
 
-from nlu_data.wording import normalised
+from nlu_data.wording import normalised, without_references
 
 # A Chinese run stays whole: the character n-grams of the featuriser do not cross token borders.
 _TOKEN = re.compile(r"[\u3400-\u9fff]+|[^\W\d_\u3400-\u9fff]+(?:['’][^\W\d_]+)?|\d+|[?？!！]|[^\w\s]")
@@ -26,8 +26,8 @@ class BilingualTokenizer(Tokenizer):  # type: ignore[misc]  # Rasa is untyped he
 
     def tokenize(self, message: Message, attribute: str) -> list[Token]:
         """Tokens of the first 4,000 characters; never empty, since the classifiers cannot take an empty row."""
-        text: str = message.get(attribute) or ""
-        found = [_token(match) for match in _TOKEN.finditer(text[:_LONGEST])]
+        text = without_references(str(message.get(attribute) or "")[:_LONGEST])
+        found = [_token(match) for match in _TOKEN.finditer(text)]
         return [token for token in found if token.text] or [Token(text[:1] or " ", 0)]
 
 

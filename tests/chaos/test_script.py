@@ -12,13 +12,13 @@ from tests.chaos import killer
 from tests.chaos.customers import Heard, kind_of
 
 ARGS: dict[str, Any] = {
-    "wish": "",
     "reference": "TS-2345-6789-A",
     "code": "ABCD2345",
     "category": "billing.roaming",
     "due_at": datetime(2026, 1, 1, tzinfo=UTC),
     "as_of_at": datetime(2026, 1, 1, tzinfo=UTC),
     "state": "acknowledged",
+    "wish": "",
     "next": "…",
     "ahead": 2,
 } | dict.fromkeys(("what", "number", "when", "place", "amount", "remedy"), "…")
@@ -36,6 +36,7 @@ MEANT = {
     "system.stale_tap": "stale",
     "status.one": "other",
     "answer.greet": "other",
+    "sorry.broadband": "other",
 }
 
 
