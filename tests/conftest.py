@@ -47,6 +47,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("store")
 
 
+FIGURES = "figures"  # property of a test's report that is printed at the end, also of tests in other processes (xdist)
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Lines for the end of the run: what a test has measured."""
+    return lambda lines: record_property(FIGURES, lines)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [one for outcome in ("passed", "failed") for one in terminalreporter.getreports(outcome)]
+    told = [(one.nodeid, lines) for one in reports for name, lines in one.user_properties if name == FIGURES]
+    if told:
+        terminalreporter.section(FIGURES)
+    for test, lines in told:
+        terminalreporter.line(f"{test.rpartition('::')[2]}\n{lines}")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _logs() -> None:
     logs.configure("info")

@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import httpx
@@ -182,12 +182,11 @@ def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
             yield Scene(world, driver, emulator, client, lin, itertools.count(1))
 
 
-def shoot(scene: Scene, moment: Moment, times: int, capsys: pytest.CaptureFixture[str]) -> None:
+def shoot(scene: Scene, moment: Moment, times: int, tell: Callable[[str], None]) -> None:
     outcomes = Counter(scene.shoot(moment) for _ in range(times))
     report = check(scene.driver, scene.world.books())
-    with capsys.disabled():
-        for outcome, count in outcomes.items():
-            print(f"\n  {scene.database:<11}{moment.value:<24}{count:>4} × {outcome}", end="")
+    for outcome, count in outcomes.items():
+        tell(f"  {scene.database:<11}{moment.value:<24}{count:>4} × {outcome}")
     assert not report.red(), report.red()
     if moment in DOUBTFUL:
         assert all("1 uncertain" in outcome for outcome in outcomes), "one message may have arrived: that is said"
@@ -197,11 +196,11 @@ def shoot(scene: Scene, moment: Moment, times: int, capsys: pytest.CaptureFixtur
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("moment", Moment, ids=str)
-def test_a_death_here_costs_nothing(scene: Scene, moment: Moment, capsys: pytest.CaptureFixture[str]) -> None:
-    shoot(scene, moment, SHORT, capsys)
+def test_a_death_here_costs_nothing(scene: Scene, moment: Moment, tell: Callable[[str], None]) -> None:
+    shoot(scene, moment, SHORT, tell)
 
 
 @pytest.mark.chaos_long
 @pytest.mark.parametrize("moment", Moment, ids=str)
-def test_a_hundred_deaths_here_cost_nothing(scene: Scene, moment: Moment, capsys: pytest.CaptureFixture[str]) -> None:
-    shoot(scene, moment, LONG, capsys)
+def test_a_hundred_deaths_here_cost_nothing(scene: Scene, moment: Moment, tell: Callable[[str], None]) -> None:
+    shoot(scene, moment, LONG, tell)

@@ -235,7 +235,7 @@ def numbered(update: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 def test_every_kind_of_update_has_a_row_and_a_disposition(
-    telegram: tuple[Product, Account], capsys: pytest.CaptureFixture[str]
+    telegram: tuple[Product, Account], tell: Callable[[str], None]
 ) -> None:
     product, _ = telegram
     client = create_app(product).test_client()
@@ -247,9 +247,7 @@ def test_every_kind_of_update_has_a_row_and_a_disposition(
         with product.database.read() as db:
             last = db.execute(select(inbox).order_by(inbox.c.id.desc()).limit(1)).one()
         seen[last.kind, last.detail[:30] if last.detail.isprintable() else "", last.disposition] += 1
-    with capsys.disabled():
-        print("\n  C8, kind, Telegram's word, disposition, how many:")
-        for (kind, word, disposition), count in sorted(seen.items()):
-            print(f"    {kind:<10}{word:<32}{disposition:<12}{count:>3}")
+    lines = [f"    {kind:<10}{word:<32}{placed:<12}{count:>3}" for (kind, word, placed), count in sorted(seen.items())]
+    tell("\n".join(["  C8, kind, Telegram's word, disposition, how many:", *lines]))
     assert all(disposition for _, _, disposition in seen)
     assert {kind for kind, _, _ in seen} == {"text", "media", "tap", "edit", "other", "malformed"}

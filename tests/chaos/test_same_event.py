@@ -63,10 +63,9 @@ def count(product: Product) -> dict[str, int]:
         return found | {"conversations with wrong numbers": len(list(crooked))}
 
 
-def check(product: Product, rounds: int, capsys: pytest.CaptureFixture[str]) -> None:
+def check(product: Product, rounds: int, tell: Callable[[str], None]) -> None:
     figures = bring(product, rounds)
-    with capsys.disabled():
-        print(f"\n  C3, {rounds} rounds of {HANDS} hands on {product.database.engine.dialect.name}: {figures}")
+    tell(f"  C3, {rounds} rounds of {HANDS} hands on {product.database.engine.dialect.name}: {figures}")
     assert figures == {
         "new": 2 * rounds,
         "duplicates": (HANDS - 2) * rounds,
@@ -78,10 +77,10 @@ def check(product: Product, rounds: int, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.chaos
-def test_many_hands_bring_the_same_events(product: Product, capsys: pytest.CaptureFixture[str]) -> None:
-    check(product, 20, capsys)
+def test_many_hands_bring_the_same_events(product: Product, tell: Callable[[str], None]) -> None:
+    check(product, 20, tell)
 
 
 @pytest.mark.chaos_long
-def test_many_hands_for_long(product: Product, capsys: pytest.CaptureFixture[str]) -> None:
-    check(product, 200, capsys)
+def test_many_hands_for_long(product: Product, tell: Callable[[str], None]) -> None:
+    check(product, 200, tell)

@@ -95,19 +95,14 @@ MakeWorld = Callable[..., World]
 
 @pytest.mark.chaos
 def test_a_rolling_restart_loses_no_post(
-    make_world: MakeWorld, driver: Driver, emulator: TimedEmulator, capsys: pytest.CaptureFixture[str]
+    make_world: MakeWorld, driver: Driver, emulator: TimedEmulator, tell: Callable[[str], None]
 ) -> None:
-    tell(rolling_restart(make_world(**WEBHOOK), driver, emulator, 3), capsys)
+    tell(f"  L9: {rolling_restart(make_world(**WEBHOOK), driver, emulator, 3)}")
 
 
 @pytest.mark.chaos_long
 @pytest.mark.timeout(1200)
 def test_twenty_rolling_restarts_lose_no_post(
-    make_world: MakeWorld, driver: Driver, emulator: TimedEmulator, capsys: pytest.CaptureFixture[str]
+    make_world: MakeWorld, driver: Driver, emulator: TimedEmulator, tell: Callable[[str], None]
 ) -> None:
-    tell(rolling_restart(make_world(**WEBHOOK), driver, emulator, 20), capsys)
-
-
-def tell(figures: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with capsys.disabled():
-        print(f"\n  L9: {figures}")
+    tell(f"  L9: {rolling_restart(make_world(**WEBHOOK), driver, emulator, 20)}")

@@ -106,7 +106,7 @@ class Storm:
         if len(books.complaint) != self.size.conversations:
             wrong.append(f"{len(books.complaint)} complaints of {self.size.conversations} customers")
         lines = (f"  {name:.<28} {value}" for name, value in self._figures(books).items())
-        return "\n".join(["", *lines, str(report), ""]), wrong
+        return "\n".join([*lines, str(report)]), wrong
 
     def _figures(self, books: Books) -> dict[str, object]:
         statuses, seconds = self.posts.answers.statuses, sorted(self.posts.answers.seconds)
@@ -125,11 +125,10 @@ class Storm:
         }
 
 
-def rage(storm: Storm, emulator: TimedEmulator, capsys: pytest.CaptureFixture[str]) -> None:
+def rage(storm: Storm, emulator: TimedEmulator, tell: Callable[[str], None]) -> None:
     storm.run(emulator)
     told, wrong = storm.judge()
-    with capsys.disabled():
-        print(told)
+    tell(told)
     assert not wrong, f"seed {storm.seed}, {len(wrong)} wrong:\n" + "\n".join(wrong[:20])
 
 
@@ -142,16 +141,14 @@ MakeWorld = Callable[..., World]
 
 @pytest.mark.chaos
 @pytest.mark.timeout(300)
-def test_the_storm(
-    make_world: MakeWorld, driver: Driver, emulator: TimedEmulator, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rage(Storm(make_world(**SETTINGS), driver, SHORT, seed()), emulator, capsys)
+def test_the_storm(make_world: MakeWorld, driver: Driver, emulator: TimedEmulator, tell: Callable[[str], None]) -> None:
+    rage(Storm(make_world(**SETTINGS), driver, SHORT, seed()), emulator, tell)
 
 
 @pytest.mark.chaos_long
 @pytest.mark.timeout(2700)
 def test_the_great_storm(
-    make_world: MakeWorld, driver: Driver, emulator: TimedEmulator, capsys: pytest.CaptureFixture[str]
+    make_world: MakeWorld, driver: Driver, emulator: TimedEmulator, tell: Callable[[str], None]
 ) -> None:
     world = make_world(**SETTINGS)
-    rage(Storm(world, driver, LONG_ON_SQLITE if world.product.database.sqlite else LONG, seed()), emulator, capsys)
+    rage(Storm(world, driver, LONG_ON_SQLITE if world.product.database.sqlite else LONG, seed()), emulator, tell)
