@@ -21,7 +21,8 @@ from webhooks.admission import admit_file
 from webhooks.problems import Problem
 from webhooks.product import product, webchat
 
-AT_ONCE = 4  # files that one process has in its memory
+AT_ONCE = 8  # files that one process has in its memory
+UPLOAD_SECONDS = 90.0  # twenty megabytes over two megabits a second
 PATIENCE = 20.0  # seconds that an upload waits for its turn
 _KINDS = {"image": "photo", "audio": "audio", "video": "video"}
 _PROOF = 32  # hexadecimal digits
@@ -42,7 +43,7 @@ def upload() -> tuple[Response, int]:
     if not _turns.acquire(timeout=PATIENCE):
         raise Problem(503, "unavailable", retry_after=5)
     try:
-        body.take(LARGEST + 1)
+        body.take(LARGEST + 1, UPLOAD_SECONDS)
         content, mime = _looked_into(request.get_data())
         blob_id = product().blobs.put(content, mime)
     finally:
