@@ -156,7 +156,7 @@ def _reopen(step: Step, turn: Turn, one: Known | None) -> Step:
             _command(step, "add_information", text=words)
         return _ended(step)
     _command(step, "reopen", text=words)
-    if words or (one and one["state"] == "closed"):
+    if words or one is None or one["state"] == "closed":
         return _ended(step)
     return _ask(step, "more", turn)
 
@@ -170,7 +170,7 @@ def _rate(step: Step, turn: Turn, one: Known | None) -> Step:
     if score is None:
         return _ask(step, "score", turn)
     _command(step, "rate", score=score)
-    return _ask(step, "reason", turn)
+    return _ask(step, "reason", turn) if one else _ended(step)
 
 
 def _chosen(step: Step, turn: Turn) -> Step:

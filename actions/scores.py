@@ -30,11 +30,20 @@ def read(turn: Turn) -> int | None:
     kind, _, tapped = (turn.payload or "").partition(":")
     if kind == "score":
         return int(tapped) if tapped in ("1", "2", "3", "4", "5") else None
-    text = unicodedata.normalize("NFKC", turn.text).strip().lower()
+    text = unicodedata.normalize("NFKC", _without_proofs(turn)).strip().lower()
     found = _NUMBER.search(text)
     if found:
         return _of_five(next(group for group in found.groups() if group), bool(_OF_TEN.search(text)))
     return next((score for pattern, score in _WORDS if pattern.search(text)), None)
+
+
+def _without_proofs(turn: Turn) -> str:
+    """The text without references and receipt codes: the digit at a reference's end is no score."""
+    text = turn.text
+    for one in turn.entities:
+        if one["entity"] in ("reference", "receipt_code"):
+            text = text[: one["start"]] + " " * (one["end"] - one["start"]) + text[one["end"] :]
+    return text
 
 
 def _of_five(written: str, of_ten: bool) -> int | None:

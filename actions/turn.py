@@ -111,12 +111,14 @@ def turn_of(tracker: Tracker) -> Turn:
     intent: dict[str, Any] = message.get("intent") or {}
     signals: dict[str, Any] = message.get("signals") or {}
     context: dict[str, Any] = outside.get("context") or {}
+    written = str(message.get("text") or "")
+    lead = len(written) - len(written.lstrip())
     return Turn(
-        text=(message.get("text") or "").strip(),
+        text=written.strip(),
         payload=outside.get("payload"),
         intent=str(intent.get("name") or ""),
         confidence=float(intent.get("confidence") or 0),
-        entities=tuple(message.get("entities") or ()),
+        entities=tuple(_shifted(one, lead) for one in message.get("entities") or ()),
         categories=tuple(message.get("categories") or ()),
         attachments=int(outside.get("attachments") or 0),
         language=str(outside.get("language") or "zh"),
@@ -127,3 +129,8 @@ def turn_of(tracker: Tracker) -> Turn:
         complaints=tuple(context.get("complaints") or ()),
         problems=tuple(message.get("problems") or ()),
     )
+
+
+def _shifted(entity: dict[str, Any], lead: int) -> dict[str, Any]:
+    """The entity with its place in the stripped text."""
+    return {**entity, "start": max(0, entity["start"] - lead), "end": entity["end"] - lead}

@@ -137,8 +137,11 @@ class Understanding:
         if not has_words(text):
             return {"intent": {"name": None, "confidence": 0.0}, "entities": [], "category": None, "categories": [],
                     "signals": {"anger": 0.0, "sentiment": 0.0, "wants_human": False, "threatens": False}}  # fmt: skip
-        message = UserMessage(harmless(text), sender_id="parse", metadata=outside)
-        parsed: Json = await self._processor.parse_message(message)
+        safe = harmless(text)
+        parsed: Json = await self._processor.parse_message(UserMessage(safe, sender_id="parse", metadata=outside))
+        lead = len(safe) - len(safe.lstrip())  # Rasa strips the text and counts from there
+        for entity in parsed.get("entities") or []:
+            entity["start"], entity["end"] = entity["start"] + lead, entity["end"] + lead
         return parsed
 
     async def _parsed(self, request: TurnRequest) -> Json:
