@@ -52,13 +52,12 @@ def _connect(_dialect: Any, _record: Any, arguments: list[Any], options: dict[st
 
 def _limits(url: str) -> dict[str, str | int]:
     """For libpq. What the address itself asks for in `options` stays."""
-    seconds = int(SILENCE)
-    silence: dict[str, str | int] = {
+    silence: dict[str, str | int] = {  # seconds, the last one milliseconds: a network that swallows everything
         "connect_timeout": CONNECT,
-        "keepalives_idle": seconds // 2,
-        "keepalives_interval": seconds // 4,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
         "keepalives_count": 2,
-        "tcp_user_timeout": seconds * 1000,
+        "tcp_user_timeout": 20_000,
     }
     if "options" in make_url(url).query:
         return silence
