@@ -12,12 +12,18 @@ RING_SECONDS = 0.05
 _PAUSE_AFTER_FAILURE = 1.0
 
 
+def presence(prefix: str, installation: str) -> str:
+    """A topic that nobody rings: whoever listens to it shows that this installation is there (bot/guards.py)."""
+    return f"{prefix}.installation.{installation}"
+
+
 class Bell:
     """Rings and waits. Without Redis, or while it is away, waiting is just sleeping."""
 
-    def __init__(self, redis_url: str, prefix: str = "tingsu") -> None:
+    def __init__(self, redis_url: str, prefix: str = "tingsu", installation: str = "") -> None:
         self._url = redis_url
         self._prefix = prefix
+        self._installation = installation
         self._ringer = self._connect(RING_SECONDS) if redis_url else None
         self._silent_until = 0.0
 
@@ -44,7 +50,10 @@ class Bell:
 
     def listener(self, topics: Sequence[str]) -> "Listener":
         """One per waiting thread."""
-        return Listener(self._connect(5.0) if self._url else None, [f"{self._prefix}.{t}" for t in topics])
+        names = [f"{self._prefix}.{topic}" for topic in topics]
+        if self._installation:
+            names.append(presence(self._prefix, self._installation))
+        return Listener(self._connect(5.0) if self._url else None, names)
 
     def close(self) -> None:
         if self._ringer is not None:

@@ -4,10 +4,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
 from bot import channels as channel_files
+from bot import guards
 from bot.alarms import Alarms
 from bot.bell import Bell
 from bot.blobs import Blobs, SqlBlobs
@@ -167,9 +169,12 @@ def texts(settings: Settings) -> Texts:
 def build(
     settings: Settings, *, dialogue: Dialogue | None = None, desk: Desk | None = None, faults: Faults = NONE
 ) -> Product:
-    """Needs a migrated database. `dialogue`, `desk` and `faults` are given by tests; else Rasa, the local desk, none."""
-    database = Database(settings.database_url)
-    bell = Bell(settings.redis_url)
+    """Needs a migrated database. `dialogue`, `desk` and `faults` are given by tests; else Rasa, the local desk, none.
+
+    Raises Unsafe when what we stand on could lose what we acknowledge.
+    """
+    database = _safe_database(settings)
+    bell = Bell(settings.redis_url, settings.redis_prefix, settings.installation)
     seal = Seal(settings.secret_key)
     calendar = Calendar.parse(settings.hours, settings.timezone)
     within = timedelta(minutes=settings.callback_within_minutes)
@@ -197,7 +202,7 @@ def build(
         dialogue=dialogue,
         blobs=SqlBlobs(database),
         inspection=Inspection(scanner(settings.clamd)),
-        limiter=Limiter(settings.redis_url),
+        limiter=Limiter(settings.redis_url, settings.redis_prefix, partial(seal.digest, "limit")),
         inbox=Inbox(database, bell, seal, handoff, Alarms(complaints, handoff), faults, measures),
         ownership=Ownership(database, bell, faults),
         complaints=complaints,
@@ -217,6 +222,16 @@ def build(
 def privacy_page(settings: Settings) -> str:
     """The operator's own page, else ours; empty where we do not know our own address."""
     return settings.privacy_url or (f"{settings.public_url}/privacy" if settings.public_url else "")
+
+
+def _safe_database(settings: Settings) -> Database:
+    database = Database(settings.database_url)
+    try:
+        guards.enforce(settings, database)
+    except Exception:
+        database.close()
+        raise
+    return database
 
 
 def seed_accounts(database: Database, seal: Seal, settings: Settings) -> dict[int, Account]:

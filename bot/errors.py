@@ -2,6 +2,7 @@
 
 TingsuError
 ├── SettingsWrong            show all problems, do not start
+├── Unsafe                   show what is refused and what to do, do not start
 ├── Forged                   refuse with 403, store nothing, log no body
 ├── Malformed                platform posts: 200 and recorded; our own APIs: 400 with the reason
 ├── TooLarge                 413
@@ -33,6 +34,10 @@ class SettingsWrong(TingsuError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class Unsafe(TingsuError):
+    """What we stand on could lose what we acknowledge, or shows it to strangers; the message says what to do."""
 
 
 class Forged(TingsuError):

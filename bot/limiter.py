@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from functools import cache
 
 import structlog
@@ -19,9 +20,13 @@ log = structlog.get_logger(__name__)
 class Limiter:
     """Never raises for a Redis that is away, and never lets everything through either."""
 
-    def __init__(self, redis_url: str = "") -> None:
+    def __init__(
+        self, redis_url: str = "", prefix: str = "tingsu", named: Callable[[str], str] = lambda who: who
+    ) -> None:
+        """`named` makes a keyed hash of whoever is counted: no visitor's id or address stands in Redis."""
+        self._named = named
         self._local = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self._shared = _shared(redis_url) if redis_url else None
+        self._shared = _shared(redis_url, prefix) if redis_url else None
         self._away_until = 0.0
 
     def allow(self, scope: str, who: str, limit: str) -> bool:
@@ -29,7 +34,7 @@ class Limiter:
         item = _rate(limit)
         if self._shared is not None and time.monotonic() >= self._away_until:
             try:
-                return self._shared.hit(item, scope, who)
+                return self._shared.hit(item, scope, self._named(who))
             except (RedisError, OSError) as error:
                 self._away_until = time.monotonic() + _PAUSE
                 log.warning("limiter.redis_away", error=type(error).__name__)
@@ -43,7 +48,7 @@ class Limiter:
     def _reset(self, item: RateLimitItem, scope: str, who: str) -> float:
         if self._shared is not None and time.monotonic() >= self._away_until:
             try:
-                return float(self._shared.get_window_stats(item, scope, who).reset_time)
+                return float(self._shared.get_window_stats(item, scope, self._named(who)).reset_time)
             except (RedisError, OSError):
                 self._away_until = time.monotonic() + _PAUSE
         return float(self._local.get_window_stats(item, scope, who).reset_time)
@@ -55,8 +60,10 @@ def _rate(limit: str) -> RateLimitItem:
     return parse(limit)
 
 
-def _shared(redis_url: str) -> SlidingWindowCounterRateLimiter:
+def _shared(redis_url: str, prefix: str) -> SlidingWindowCounterRateLimiter:
     """`limits` spells a socket's address redis+unix://."""
     url = f"redis+{redis_url}" if redis_url.startswith("unix:") else redis_url
-    storage = RedisStorage(url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE)
+    storage = RedisStorage(
+        url, key_prefix=f"{prefix}.limit", socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE
+    )
     return SlidingWindowCounterRateLimiter(storage)

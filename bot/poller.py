@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bot.bell import Bell
 from bot.channel import Account, Polled
@@ -23,7 +21,7 @@ from bot.errors import LeaseLost, Throttled, TingsuError
 from bot.inbox import Inbox
 from bot.message import Incoming, Kind
 from bot.store import cursors
-from bot.store.database import Database
+from bot.store.database import TROUBLE, Database
 
 if TYPE_CHECKING:
     from bot.build import Product
@@ -40,8 +38,6 @@ SAY_HEARD_AFTER = 15.0  # seconds: how old the "as of" of a quiet desk may get
 AT_ONCE = 0.2  # seconds
 IDLE_PAUSE = 1.0
 JOIN_SECONDS = 6.0
-# Try again later; anything else that is raised while events are stored will be raised again.
-_DATABASE_TROUBLE = (OperationalError, InterfaceError, PoolTimeout)
 
 
 class Source(Protocol):
@@ -80,7 +76,7 @@ class ChannelSource:
             return position
         try:
             self._inbox.accept_batch(self._account, batch.incoming, (self.name, token, batch.cursor))
-        except (LeaseLost, *_DATABASE_TROUBLE):
+        except (LeaseLost, *TROUBLE):
             raise
         except Exception as error:  # one event that we cannot digest must not cut off everybody behind it
             log.exception("batch not accepted", source=self.name, error=type(error).__name__)
@@ -92,7 +88,7 @@ class ChannelSource:
         for event in events:
             try:
                 self._inbox.accept(self._account, event)
-            except _DATABASE_TROUBLE:
+            except TROUBLE:
                 raise
             except Exception as error:
                 log.exception("event set aside", source=self.name, error=type(error).__name__)
@@ -127,7 +123,7 @@ class DeskSource:
     def _take(self, token: int, position: str, changes: Sequence[Change], cursor: str) -> None:
         try:
             self._complaints.take_changes(self.name, token, changes, cursor)
-        except (LeaseLost, *_DATABASE_TROUBLE):
+        except (LeaseLost, *TROUBLE):
             raise
         except Exception as error:  # one change that we cannot digest must not hold up all that follow
             log.exception("changes not taken over", source=self.name, error=type(error).__name__)
@@ -138,7 +134,7 @@ class DeskSource:
     def _take_alone(self, token: int, position: str, change: Change) -> None:
         try:
             self._complaints.take_changes(self.name, token, [change], position)
-        except (LeaseLost, *_DATABASE_TROUBLE):
+        except (LeaseLost, *TROUBLE):
             raise
         except Exception as error:
             log.exception("change set aside", source=self.name, error=type(error).__name__)

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
+from bot import guards
 from bot.errors import TingsuError
 from bot.measures import FOLDER
 from bot.sealing import Seal
 from bot.settings import Settings
-from bot.store.database import Database, upgrade
+from bot.store.database import Database, shape, upgrade
 from bot.supervisor import Child, Supervisor, answers_http, listens
 from bot.users import Users
 
@@ -156,7 +157,8 @@ def _valkey(folder: Path, port: int, environment: Mapping[str, str]) -> Child:
     command = (
         *(str(get_binary_path()), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)),
         *("--save", "", "--appendonly", "no"),  # a bell and a cache: nothing in it is kept
-        *("--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"),
+        # Full, it refuses, and the limiter counts by itself; evicting, it would forget counts without a word.
+        *("--maxmemory", "64mb", "--maxmemory-policy", "noeviction"),
     )
     return Child("valkey", command, BELL, environment, port, partial(listens, port), grace=3.0)
 
@@ -226,6 +228,9 @@ def _prepare_database(settings: Settings) -> None:
     """Tables of this version, and the first login, whose password is shown only now."""
     database = Database(settings.database_url)
     try:
+        guards.enforce(settings, database)
+        if shape(database) == "newer":
+            raise CannotRun("The database was made by a newer version of Tingsu: start that one.")
         upgrade(database)
         password = Users(database, settings, Seal(settings.secret_key)).ensure_admin()
     except DBAPIError as error:

@@ -1,8 +1,10 @@
 """Reads the environment once into one frozen object, and lists everything that is wrong in one message."""
 
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +25,7 @@ class Settings:
     console_port: int
     database_url: str
     redis_url: str  # empty: the supervisor starts an embedded Valkey and tells the children
+    redis_prefix: str  # before every key and topic of ours in Redis
     rasa_url: str  # empty: no Rasa; only under `bot run` and in tests is it set
     secret_key: str
     public_url: str
@@ -59,6 +62,13 @@ class Settings:
     def embedded(self) -> bool:
         """Whether the truth is SQLite in the data directory."""
         return self.database_url.startswith("sqlite")
+
+    @property
+    def installation(self) -> str:
+        """Names the database that this installation works on, without user and password, as a short hash."""
+        address = urlsplit(self.database_url)
+        where = f"{address.netloc.rpartition('@')[2]}{address.path}"
+        return sha256(where.encode()).hexdigest()[:12]
 
 
 class _Reader:
@@ -112,7 +122,8 @@ def _zone(raw: str) -> ZoneInfo:
 
 def _url(schemes: frozenset[str]) -> Callable[[str], str]:
     def parse(raw: str) -> str:
-        if raw and (urlsplit(raw).scheme not in schemes or not urlsplit(raw).netloc):
+        address = urlsplit(raw)
+        if raw and (address.scheme not in schemes or not (address.netloc or address.scheme == "unix")):
             raise ValueError(raw)
         return raw.rstrip("/")
 
@@ -137,6 +148,12 @@ def _one_of(*words: str) -> Callable[[str], str]:
         return raw
 
     return parse
+
+
+def _prefix(raw: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,40}", raw):
+        raise ValueError(raw)
+    return raw
 
 
 _WEB = _url(frozenset({"http", "https"}))
@@ -183,6 +200,7 @@ def read(environ: Mapping[str, str]) -> Settings:
             "DATABASE_URL", f"sqlite:///{home / 'tingsu.sqlite3'}", _database, "postgresql://user@host/database"
         ),
         redis_url=r.parsed("REDIS_URL", "", _REDIS, "redis://host:port/number"),
+        redis_prefix=r.parsed("REDIS_PREFIX", "tingsu", _prefix, "at most 40 letters, digits, dots, dashes"),
         rasa_url=r.parsed("RASA_URL", "", _WEB, "http://host:port"),
         secret_key=r.text("SECRET_KEY") or secret_key(home),
         public_url=r.parsed("PUBLIC_URL", "", _WEB, "https://host"),

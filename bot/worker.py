@@ -1,6 +1,7 @@
 """The loop: claim a conversation, make a turn, carry out its commands, send; and open tickets."""
 
 import faulthandler
+import random
 import signal
 import threading
 import time
@@ -11,8 +12,7 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import SQLAlchemyError
 
 from bot import outbox
 from bot.bell import Bell
@@ -24,7 +24,7 @@ from bot.faults import Faults, Moment
 from bot.media import Media
 from bot.store import conversations, inbox, leases, turns
 from bot.store.conversations import Conversation
-from bot.store.database import Database
+from bot.store.database import TROUBLE, Database
 from bot.store.turns import TurnRow
 from bot.suspects import AGAIN, Suspects
 from bot.turn import due_again, finish_stale, fix_next
@@ -36,6 +36,7 @@ FAILURES_ALLOWED = 3
 STARTS_ALLOWED = 5  # of one turn: a worker that died over it has counted before it began
 PATIENCE_BEFORE_EXCUSE = timedelta(seconds=5)
 TICK = 1.0  # seconds between looks when nobody rings
+LONGEST_PAUSE = 30.0  # seconds between tries while the database is away
 FROZEN = 60.0  # seconds; longer than any call into C that comes back
 _STDERR = 2  # the file descriptor: whatever stands for sys.stderr by then may have none
 
@@ -146,7 +147,7 @@ class Turns:
             self._faults.at(Moment.ANSWERED)
             self._commit(leased, turn, said)
             self._faults.at(Moment.TURN_AFTER_COMMIT)
-        except (OperationalError, InterfaceError, PoolTimeout):
+        except TROUBLE:
             self._take_back_start(turn)
             raise
         except TingsuError:
@@ -288,8 +289,8 @@ def keep_doing(name: str, once: Callable[[], bool], bell: Bell, topic: str, stop
             pause = TICK
         except SQLAlchemyError as error:
             log.error("database trouble", loop=name, error=type(error).__name__)
-            stop.wait(pause)
-            pause = min(pause * 2, 30.0)
+            stop.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - all workers come back, not all at once
+            pause = min(pause * 2, LONGEST_PAUSE)
         except Exception as error:  # a bug in one conversation must not end the loop for the others
             log.exception("loop trouble", loop=name, error=type(error).__name__)
             stop.wait(pause)

@@ -4,11 +4,10 @@ from typing import cast
 
 import structlog
 from flask import Flask, g, render_template, request
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
+from bot.store.database import TROUBLE
 from console.page import product
 
 log = structlog.get_logger(__name__)
@@ -18,7 +17,7 @@ _WITH_OWN_WORDS = frozenset({400, 403, 404, 405, 409, 413, 500, 503})
 
 def install(app: Flask) -> None:
     app.register_error_handler(HTTPException, _refused)
-    for away in (OperationalError, InterfaceError, PoolTimeout):
+    for away in TROUBLE:
         app.register_error_handler(away, _database_away)
     app.register_error_handler(Exception, _broken)
 

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 
 from flask import Flask, Response, g, jsonify, render_template, request
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WsgiResponse
 
 from bot.channels.webchat import LANGUAGES, Refused
+from bot.store.database import TROUBLE
 from webhooks.product import product
 
 _FOR_PROGRAMS = ("/chat/v1/", "/chat/openapi.json", "/channels/", "/live", "/ready")
@@ -70,8 +70,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(Problem, answer)
     app.register_error_handler(Refused, _refused)
     app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(DBAPIError, _database)
-    app.register_error_handler(PoolTimeout, _database_busy)
+    app.register_error_handler(SQLAlchemyError, _database)
 
 
 def _refused(error: Refused) -> Response:
@@ -89,14 +88,10 @@ def _http(error: HTTPException) -> WsgiResponse:
     return response
 
 
-def _database(error: DBAPIError) -> Response:
-    """Away, locked, or full: nothing was committed, so the sender shall repeat it. All else is our mistake."""
-    if not isinstance(error, OperationalError | InterfaceError) and not error.connection_invalidated:
+def _database(error: SQLAlchemyError) -> Response:
+    """Nothing was committed, so the sender shall repeat it. All but the database's own trouble is our mistake."""
+    if not isinstance(error, TROUBLE) and not (isinstance(error, DBAPIError) and error.connection_invalidated):
         raise error
-    return outage()
-
-
-def _database_busy(error: PoolTimeout) -> Response:
     return outage()
 
 

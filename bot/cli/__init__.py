@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 COMMANDS: Mapping[str, str] = {
     "run": "start everything on this machine, under one supervisor",
+    "check": "say what is unsafe about database and Redis, and what to do",
     "migrate": "bring the database to this version's shape",
     "worker": "answer conversations, send, open tickets",
     "poller": "read polled channels and desks",

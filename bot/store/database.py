@@ -11,14 +11,18 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, text, update
-from sqlalchemy.exc import TimeoutError
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text, update
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, TimeoutError
 
+from bot.store import postgresql
 from bot.store.accounts import cursor
 from bot.store.schema import db_now
 from bot.store.sql import insert_new
 
 SQLITE_PATIENCE = 15  # seconds to wait for another process's write transaction
+# The database's own trouble: away, locked, full, or read-only (which PostgreSQL calls internal). Nothing was
+# committed, and the same thing later may work. Every other error is about what we asked.
+TROUBLE = (OperationalError, InterfaceError, InternalError, TimeoutError)
 READY = "ready"  # row of `cursor` that health checks write
 _UPGRADE_LOCK = 7_461_209  # any number that is ours: several machines may start at once
 
@@ -104,14 +108,7 @@ def _engine(url: str, pool_size: int) -> Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(
-        url,
-        connect_args={"connect_timeout": 5},
-        pool_size=pool_size,
-        max_overflow=20,
-        pool_pre_ping=True,
-        hide_parameters=True,
-    )
+    return postgresql.engine(url, pool_size)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
@@ -136,8 +133,10 @@ def _alembic(url: str) -> Config:
 def upgrade(database: Database, revision: str = "head") -> None:
     """Brings the tables to this version's shape; nothing to do when they have it."""
     config = _alembic(database.url)
-    config.attributes["engine"] = database.engine
-    with database.engine.connect() as holder:
+    # A migration may take longer than any statement of ours.
+    engine = database.engine if database.sqlite else create_engine(database.url, poolclass=NullPool)
+    config.attributes["engine"] = engine
+    with engine.connect() as holder:
         if not database.sqlite:
             holder.execute(text("SELECT pg_advisory_lock(:number)"), {"number": _UPGRADE_LOCK})
             holder.commit()
@@ -147,11 +146,19 @@ def upgrade(database: Database, revision: str = "head") -> None:
             holder.commit()
 
 
+def shape(database: Database) -> str:
+    """The tables' shape, as this version sees it: "current", "older" (or none at all), or "newer"."""
+    known = ScriptDirectory.from_config(_alembic(database.url))
+    with database.read() as db:
+        found = set(MigrationContext.configure(db).get_current_heads())
+    if found == set(known.get_heads()):
+        return "current"
+    return "older" if found <= {script.revision for script in known.walk_revisions()} else "newer"
+
+
 def is_current(database: Database) -> bool:
     """Whether the tables have the shape that this version expects."""
-    heads = set(ScriptDirectory.from_config(_alembic(database.url)).get_heads())
-    with database.read() as db:
-        return set(MigrationContext.configure(db).get_current_heads()) == heads
+    return shape(database) == "current"
 
 
 def writable(database: Database) -> bool:

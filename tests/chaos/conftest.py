@@ -15,6 +15,17 @@ def driver() -> Driver:
 
 
 @pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Prints figures past pytest's capture."""
+
+    def say(figures: str) -> None:
+        with capsys.disabled():
+            print(f"\n  {figures}")
+
+    return say
+
+
+@pytest.fixture
 def emulator(driver: Driver) -> Iterator[TimedEmulator]:
     started = TimedEmulator(driver)
     yield started

@@ -26,12 +26,13 @@ from bot import __main__ as commands
 from bot import build, settings, supervisor
 from bot.build import Product
 from bot.faults import Faults, Moment
-from bot.store import users
+from bot.store import postgresql, users
 from tests.chaos import mutants, talk_server
 from tests.chaos.paper_desk import PaperDesk
 
 ARMED = "TINGSU_CHAOS_ARMED"  # folder: a file with a moment's name kills the first process that gets there
 PAPER = "TINGSU_CHAOS_PAPER"  # file of the desk
+SILENCE = "TINGSU_CHAOS_SILENCE"  # seconds that PostgreSQL may take for an answer
 LEASES = "TINGSU_CHAOS_LEASES"  # seconds, for sending, tickets and polled sources
 
 
@@ -58,6 +59,8 @@ def prepare(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(bot.sender, "LEASE", seconds)
         patch.setattr(bot.poller, "LEASE", seconds)
         patch.setattr(bot.ticketing, "LEASE", timedelta(seconds=seconds))
+    if SILENCE in os.environ:
+        patch.setattr(postgresql, "SILENCE", float(os.environ[SILENCE]))
     faults = Deadly(Path(os.environ[ARMED]))
     desk = PaperDesk(Path(os.environ[PAPER]))
     patch.setattr(build, "build", partial(build.build, faults=faults, desk=desk))

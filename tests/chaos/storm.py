@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import httpx
@@ -83,7 +83,7 @@ class Connections:
     _posts: dict[str, Post] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def post(self, events: Sequence[Event], count: int) -> None:
+    def post(self, events: Iterable[Event], count: int) -> None:
         """Returns when every post has been taken."""
         todo = iter(events)
         threads = [threading.Thread(target=self._connection, args=(todo,), daemon=True) for _ in range(count)]

@@ -1,0 +1,135 @@
+"""R5, R6, C7: PostgreSQL is killed, stopped, frozen, made read-only or full while customers write. Nothing pretends.
+
+Each test has a cluster of its own. What is waited for is an event (a refusal, an acceptance), never a time.
+"""
+
+import os
+import random
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chaos import process
+from tests.chaos.crowd import Crowd
+from tests.chaos.ledgers import Driver
+from tests.chaos.servers import OwnPostgres, filled, own_postgres, own_redis, small_disk
+from tests.chaos.telegram import TimedEmulator
+from tests.chaos.world import World
+from tests.conftest import MEMORY
+from tests.running import wait_for
+
+pytestmark = [pytest.mark.real, pytest.mark.timeout(300), pytest.mark.xdist_group("databases")]
+
+LEASE = 8.0  # seconds
+SETTINGS: dict[str, Any] = {
+    "TINGSU_TELEGRAM_MODE": "webhook",
+    "TINGSU_LEASE_SECONDS": str(LEASE),
+    "TINGSU_TURN_TIMEOUT": "6",
+    "TINGSU_CHAOS_LEASES": "10",
+    process.SILENCE: "2",
+}
+REFUSALS = 5  # posts that are answered 503 before a fault ends
+
+Tell = Callable[[str], None]
+
+
+@contextmanager
+def crowded(server: OwnPostgres, driver: Driver, emulator: TimedEmulator, address: str = "") -> Iterator[Crowd]:
+    """A world of two workers on this server, with a Redis of its own."""
+    with own_redis() as redis, tempfile.TemporaryDirectory(prefix="tingsu-world-", dir=MEMORY) as folder:
+        world = World(Path(folder), address or server.database(), redis.url, emulator, **SETTINGS)
+        try:
+            world.start(workers=2, poller=False)
+            yield Crowd(world, driver, emulator)
+        finally:
+            world.close()
+
+
+def judge(crowd: Crowd, name: str, tell: Tell) -> None:
+    """Nothing lost or doubled, nothing accepted while nobody could store it, no lease outlives its time."""
+    wrong = crowd.wrong()
+    accepted = [post for fault in crowd.faults for post in crowd.accepted_during(fault)]
+    tell(f"{name}: {crowd.figures()}")
+    assert not wrong, "\n".join(wrong[:20])
+    assert not accepted, f"taken while it could not be stored: {accepted[:5]}"
+    wait_for("the last lease to end", lambda: not crowd.world.leases("worker"), LEASE + 10, 0.1)
+
+
+def stopped(crowd: Crowd, server: OwnPostgres, seconds: float = 0.0) -> None:
+    """pg_ctl stop -m immediate, and later a start: recovery from its log."""
+    server.end(signal.SIGQUIT)
+    with crowd.fault("stopped"):
+        crowd.sees_refused(REFUSALS)
+        assert not crowd.ready()
+        time.sleep(seconds)
+    server.start()
+
+
+def backend_killed(crowd: Crowd, server: OwnPostgres) -> None:
+    """One of ours dies by SIGKILL: PostgreSQL throws all the others out, too, and recovers."""
+    os.kill(random.choice(server.backends()), signal.SIGKILL)
+    crowd.sees_taken(3)
+
+
+def frozen(crowd: Crowd, server: OwnPostgres) -> None:
+    """Nothing in PostgreSQL moves, and its kernel says that the connections are fine."""
+    with server.frozen(), crowd.fault("frozen"):
+        crowd.sees_refused(REFUSALS)
+        assert not crowd.ready()
+
+
+def read_only(crowd: Crowd, server: OwnPostgres) -> None:
+    server.run("ALTER SYSTEM SET default_transaction_read_only = on")
+    server.run("SELECT pg_reload_conf()")
+    crowd.sees_refused(1)
+    with crowd.fault("read-only"):
+        crowd.sees_refused(REFUSALS)
+        assert not crowd.ready()
+    server.run("ALTER SYSTEM RESET default_transaction_read_only")
+    server.run("SELECT pg_reload_conf()")
+
+
+FAULTS = {"backend killed": backend_killed, "stopped": stopped, "frozen": frozen, "read-only": read_only}
+
+
+@pytest.mark.chaos
+def test_postgresql_fails_in_every_way(driver: Driver, emulator: TimedEmulator, tell: Tell) -> None:
+    with own_postgres() as server, crowded(server, driver, emulator) as crowd:
+        with crowd.writing():
+            for fail in FAULTS.values():
+                fail(crowd, server)
+                crowd.sees_taken(3)
+            assert crowd.ready()
+        judge(crowd, "R5, R6, C7: PostgreSQL backend killed, stopped, frozen, read-only", tell)
+
+
+@pytest.mark.chaos_long
+@pytest.mark.timeout(1200)
+def test_postgresql_fails_again_and_again(driver: Driver, emulator: TimedEmulator, tell: Tell) -> None:
+    with own_postgres() as server, crowded(server, driver, emulator) as crowd:
+        with crowd.writing():
+            for _ in range(5):
+                for fail in FAULTS.values():
+                    fail(crowd, server)
+                    crowd.sees_taken(20)
+            stopped(crowd, server, seconds=20)
+        judge(crowd, "R5, R6, C7: each fault five times, and 20 s away", tell)
+
+
+@pytest.mark.chaos
+def test_the_disk_of_postgresql_is_full(driver: Driver, emulator: TimedEmulator, tell: Tell) -> None:
+    with small_disk(32) as disk, own_postgres() as server:
+        address = server.database(disk)
+        with crowded(server, driver, emulator, address) as crowd, crowd.writing():
+            with filled(disk):
+                crowd.sees_refused(REFUSALS)
+                wait_for("readiness to be red", lambda: not crowd.ready(), 30, 0.1)
+            crowd.sees_taken(10)
+            wait_for("readiness to be green", crowd.ready, 30, 0.1)
+        judge(crowd, "R6: PostgreSQL's disk full", tell)
