@@ -4,19 +4,27 @@ Once on the embedded defaults (SQLite, Valkey) and once on PostgreSQL and Redis,
 """
 
 import re
+import subprocess
+import sys
 import uuid
+import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 import psycopg
 import pytest
 from psycopg import sql
+from redis import Redis
+from sqlalchemy import select
 
 from bot.store import conversations
 from bot.store.database import Database
+from bot.store.metadata import metadata
 from tests.channels.conftest import TelegramEmulator
 from tests.conftest import PG_HOST, absent, pg_available
-from tests.running import Agent, Running, WebCustomer, running, wait_for
+from tests.running import ROOT, Agent, Running, WebCustomer, running, wait_for
 
 pytestmark = [pytest.mark.journey, pytest.mark.timeout(400)]  # starting Rasa on a busy machine takes minutes
 
@@ -143,17 +151,45 @@ def agent(product: Running) -> Iterator[Agent]:
     logged_in.close()
 
 
-def newest_conversation(product: Running) -> int:
-    database = Database(
-        product.environ.get("TINGSU_DATABASE_URL", f"sqlite:///{product.home}/tingsu.sqlite3").replace(
-            "postgresql://", "postgresql+psycopg://"
-        )
-    )
+@contextmanager
+def database_of(product: Running) -> Iterator[Database]:
+    url = product.environ.get("TINGSU_DATABASE_URL", f"sqlite:///{product.home}/tingsu.sqlite3")
+    database = Database(url.replace("postgresql://", "postgresql+psycopg://"))
     try:
-        with database.read() as db:
-            return conversations.recent(db, 1)[0].id
+        yield database
     finally:
         database.close()
+
+
+def newest_conversation(product: Running) -> int:
+    with database_of(product) as database, database.read() as db:
+        return conversations.recent(db, 1)[0].id
+
+
+def whole_database(product: Running) -> str:
+    with database_of(product) as database, database.read() as db:
+        rows = [row for table in metadata.sorted_tables for row in db.execute(select(table))]
+    return "\n".join(str(value) for row in rows for value in row)
+
+
+def whole_redis(product: Running) -> str:
+    """Every key with its value, of the embedded Valkey or of this run's Redis number."""
+    port = product.run_file()["children"].get("valkey", {}).get("port")
+    with Redis.from_url(product.environ.get("TINGSU_REDIS_URL") or f"redis://127.0.0.1:{port}/0") as redis:
+        return "\n".join(f"{key!r} {redis.dump(key)!r}" for key in redis.scan_iter())
+
+
+def command(product: Running, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "bot", *arguments],
+        cwd=ROOT,
+        env=product.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def payload(line: dict[str, object], place: int) -> str:
@@ -248,7 +284,9 @@ def test_the_whole_journey(product: Running, customers: Customers, agent: Agent,
     assert agent.do(conversation_id, "close").status_code == 200
 
 
-def test_no_words_of_customers_in_logs(product: Running, customers: Customers) -> None:
+def test_a_customer_leaves_no_words_in_logs_and_redis_and_none_at_all_once_erased(
+    product: Running, customers: Customers, tmp_path: Path
+) -> None:
     canary = "金丝雀" + uuid.uuid4().hex[:8]
     phone = "13912345670"
     customer = customers.on("webchat")
@@ -257,3 +295,20 @@ def test_no_words_of_customers_in_logs(product: Running, customers: Customers) -
     for path in [product.home / "supervisor.out", *(product.home / "logs").glob("*")]:
         logged = path.read_text(encoding="utf-8", errors="replace")
         assert canary not in logged and phone not in logged, path.name
+    kept = whole_redis(product)
+    assert canary not in kept and phone not in kept
+    assert canary in whole_database(product)
+    who = f"identity:{identity_of(product, newest_conversation(product))}"
+    command(product, "export", who, "--to", str(tmp_path / "copy.zip"))
+    with zipfile.ZipFile(tmp_path / "copy.zip") as pack:
+        assert canary in pack.read("data.json").decode()
+    assert "Erased" in command(product, "erase", who, "--yes")
+    left = whole_database(product)
+    assert canary not in left and phone not in left
+
+
+def identity_of(product: Running, conversation_id: int) -> int:
+    with database_of(product) as database, database.read() as db:
+        found = conversations.read(db, conversation_id)
+    assert found is not None
+    return found.identity_id
