@@ -25,10 +25,11 @@ from bot.store import complaints, conversations, cursors, desk_actions, facts, t
 from bot.store.complaints import Complaint
 from bot.store.outbox import OutboxRow
 from bot.store.users import User
+from tests.files import picture
 from tests.talking import Hands, chat
 
 TALKS = Path(__file__).parent / "talks"
-JPEG = b"\xff\xd8\xff\xe0 a small picture"
+PHOTO = picture()
 _numbers = itertools.count(1)
 
 Step = Mapping[str, Any]
@@ -63,7 +64,7 @@ class Camera:
         raise AssertionError("a pulled channel is never asked to send")
 
     def download(self, attachment: Attachment) -> Media:
-        return Media(JPEG, "image/jpeg")
+        return Media(PHOTO, "image/jpeg")
 
     def close(self) -> None:
         """Nothing to close."""
