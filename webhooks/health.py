@@ -7,6 +7,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot.pressure import REASONS
 from bot.store import database
+from webhooks.problems import stored_lately
 from webhooks.product import product
 
 blueprint = Blueprint("health", __name__)
@@ -19,14 +20,14 @@ def live() -> Response:
 
 @blueprint.get("/ready")
 def ready() -> tuple[Response, int]:
-    """503 unless the tables fit and a real write gets through. Redis and Rasa away: slower, but ready.
+    """503 unless the tables fit and real writes get through. Redis and Rasa away: slower, but ready.
 
     Under pressure (bot/pressure.py) it stays ready: only so does a wish for a person get in.
     """
     checks = {
         "staying": not current_app.extensions.get("stopping", bool)(),
         "migrations": _holds(lambda: database.is_current(product().database)),
-        "write": _holds(lambda: database.writable(product().database)),
+        "write": stored_lately() and _holds(lambda: database.writable(product().database)),
     }
     parts = {"redis": _redis(), "rasa": _rasa()}
     degraded = [name for name, works in parts.items() if works is False]

@@ -1,8 +1,9 @@
 """What goes wrong in a request: JSON with a code and a readable reason for programs, a small page for people."""
 
+import time
 from collections.abc import Mapping
 
-from flask import Flask, Response, g, jsonify, render_template, request
+from flask import Flask, Response, current_app, g, jsonify, render_template, request
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WsgiResponse
@@ -14,6 +15,8 @@ from webhooks.product import product
 _FOR_PROGRAMS = ("/chat/v1/", "/chat/openapi.json", "/channels/", "/live", "/ready")
 _CODES = {400: "bad_request", 404: "not_found", 405: "method", 413: "too_large", 415: "bad_type"}
 RETRY_AFTER_OUTAGE = 5  # seconds
+REMEMBERED = 10.0  # seconds: a full disk takes the health check's small write, and not what customers send
+_OUTAGE = "outage"  # in the application's extensions: when something could not be stored, by the monotonic clock
 
 
 class Problem(Exception):
@@ -96,4 +99,11 @@ def _database(error: SQLAlchemyError) -> Response:
 
 
 def outage() -> Response:
+    current_app.extensions[_OUTAGE] = time.monotonic()
     return answer(Problem(503, "unavailable", retry_after=RETRY_AFTER_OUTAGE))
+
+
+def stored_lately() -> bool:
+    """False for a while after something could not be stored."""
+    last: float = current_app.extensions.get(_OUTAGE, -REMEMBERED)
+    return time.monotonic() - last >= REMEMBERED
