@@ -37,10 +37,10 @@ LEAVES = {
 }
 # file: messages at least, messages per leaf at least, messages per other intent at least
 FLOORS = {
-    "independent.zh.tsv": @FIZ@,
-    "independent.en.tsv": @FIE@,
-    "borders.zh.tsv": @FBZ@,
-    "borders.en.tsv": @FBE@,
+    "independent.zh.tsv": (382, 6, 3),
+    "independent.en.tsv": (231, 3, 3),
+    "borders.zh.tsv": (40, 0, 0),
+    "borders.en.tsv": (32, 0, 0),
 }
 INVENTED = re.compile(r"1380013\d{4}|07700 ?900 ?\d{3}|555-?01\d\d")
 LIKE_PERSONAL_DATA = re.compile(r"\d{7,}|\d{3,4}[- ]\d{3,4}[- ]?\d{3,4}|[\w.]+@[\w-]+\.\w+")
