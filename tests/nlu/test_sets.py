@@ -12,11 +12,12 @@ import pytest
 HERE = Path(__file__).parent
 COLUMNS = ["text", "intent", "leaf", "leaf2", "wants_human", "anger", "register"]
 REGISTERS = {"microblog", "hotline", "chat", "long", "several", "regional", "mixed", "typos"}
-INTENTS = set(
+INTENT_WORDS = (
     "complain complaint_status add_information urge withdraw not_resolved resolved ask_human rate ask_tariff ask_bill "
     "ask_outage ask_process appeal privacy_request report_misconduct suggest_praise affirm deny correct cancel skip "
-    "greet goodbye thanks chitchat insult bot_challenge out_of_scope".split()
+    "greet goodbye thanks chitchat insult bot_challenge out_of_scope"
 )
+INTENTS = set(INTENT_WORDS.split())
 LEAVES = {
     f"{top}.{leaf}"
     for top, leaves in {
@@ -38,7 +39,7 @@ LEAVES = {
 # file: messages at least, messages per leaf at least, messages per other intent at least
 FLOORS = {
     "independent.zh.tsv": (382, 6, 3),
-    "independent.en.tsv": (231, 3, 3),
+    "independent.en.tsv": (276, 3, 3),
     "borders.zh.tsv": (40, 0, 0),
     "borders.en.tsv": (32, 0, 0),
 }
