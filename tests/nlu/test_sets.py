@@ -38,8 +38,8 @@ LEAVES = {
 }
 # file: messages at least, messages per leaf at least, messages per other intent at least
 FLOORS = {
-    "independent.zh.tsv": (382, 6, 3),
-    "independent.en.tsv": (276, 3, 3),
+    "independent.zh.tsv": (408, 6, 3),
+    "independent.en.tsv": (298, 3, 3),
     "borders.zh.tsv": (40, 0, 0),
     "borders.en.tsv": (32, 0, 0),
 }
