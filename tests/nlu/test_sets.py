@@ -59,7 +59,8 @@ def four_grams(text: str) -> set[str]:
 
 @pytest.mark.parametrize("name", FLOORS)
 def test_a_set_is_the_one_that_was_frozen(name: str) -> None:
-    frozen = dict(reversed(line.split()) for line in (HERE / "HASHES").read_text("utf-8").splitlines())
+    lines = (HERE / "HASHES").read_text("utf-8").splitlines()
+    frozen = {file: digest for digest, file in map(str.split, lines)}
     assert hashlib.sha256((HERE / name).read_bytes()).hexdigest() == frozen[name]
 
 
