@@ -9,8 +9,9 @@ from bot.channel import Account, Capabilities, Media
 from bot.faults import Faults, Moment
 from bot.message import Attachment, Outgoing, Receipt
 from bot.store.database import Database
+from tests.files import picture
 
-JPEG = b"\xff\xd8\xff\xe0 a small picture"
+JPEG = picture()
 AGENT = "agent:"  # first part of the key of what a person wrote
 
 

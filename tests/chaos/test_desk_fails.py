@@ -181,6 +181,21 @@ def test_t3_a_search_that_lags_and_no_idempotency(make_office: Callable[..., Off
     assert len(office.server.opened) >= states["open"]
 
 
+def test_what_the_search_does_not_show_yet_is_not_opened_again(make_office: Callable[..., Office]) -> None:
+    office = make_office({"commit then reset": 1.0}, idempotent=False, lag=(60, 60))
+    office.file(1)
+    opening = Ticketing(
+        office.product.database, office.product.desk, office.product.handoff, office.product.suspects, NONE
+    )
+    assert opening.open_once()
+    office.server.chances = {}
+    deadline = time.monotonic() + 30
+    while not any(one.what == "find" for one in office.server.ledger):
+        assert time.monotonic() < deadline
+        opening.open_once()
+    assert office.server.doubled() == [] and len(office.server.opened) == 1
+
+
 def test_looks_that_the_desk_did_not_answer_do_not_count(make_office: Callable[..., Office]) -> None:
     office = make_office({"commit then hang": 1.0}, idempotent=False, lag=(0.3, 0.3))
     office.file(1)

@@ -19,9 +19,10 @@ from tests.chaos.posts import Answers, TelegramPerson, WebPerson, deliver
 from tests.chaos.talk_server import FILE_IT
 from tests.chaos.telegram import TimedEmulator
 from tests.chaos.world import World, worlds
+from tests.files import picture
 from tests.running import wait_for
 
-JPEG = b"\xff\xd8\xff\xe0 a small picture"
+JPEG = picture()
 SHORT = 1  # deaths at each moment on each database; a death costs two seconds
 LONG = 100
 PATIENCE = 30.0  # seconds

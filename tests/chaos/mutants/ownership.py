@@ -60,7 +60,7 @@ def _late_answers_count(patch: pytest.MonkeyPatch) -> None:
 
 
 def _wishes_wait_for_the_turn(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(accept, "_wishes_person", lambda incoming, text: False)
+    patch.setattr(accept, "wishes_person", lambda incoming, text: False)
 
 
 def _a_message_is_taken_again(patch: pytest.MonkeyPatch) -> None:

@@ -118,7 +118,7 @@ MUTANTS: dict[str, Mutant] = {
     "ticket: not found is not there": Mutant(
         "what may be open and is not found goes to a person",
         _not_found_is_not_there,
-        f"{_DESK}test_t3_a_search_that_lags_and_no_idempotency[sqlite-short]",
+        f"{_DESK}test_what_the_search_does_not_show_yet_is_not_opened_again[sqlite]",
     ),
     "desk: no Retry-After": Mutant(
         "all workers wait as long as the desk asks",
