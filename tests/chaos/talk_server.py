@@ -19,7 +19,7 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
         "reason": None,
         "replies": [{"key": "system.photo_received", "args": {}, "question": None, "buttons": []}],
         "commands": [filed] if FILE_IT in words else [],
-        "state": {"slots": {"told": told}},
+        "state": {"slots": {"told": told}, "active_form": None},
         "intent": {"name": "complain", "confidence": 1.0},
         "signals": {},
     }

@@ -8,9 +8,14 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
+from bot.store import postgresql
+from bot.store.database import Database
 from tests.chaos.crowd import LEASE, Crowd, crowded
 from tests.chaos.ledgers import Driver
 from tests.chaos.servers import OwnPostgres, filled, own_postgres, small_disk
@@ -81,7 +86,7 @@ def test_postgresql_fails_in_every_way(driver: Driver, emulator: TimedEmulator, 
             for fail in FAULTS.values():
                 fail(crowd, server)
                 crowd.sees_taken(3)
-            assert crowd.ready()
+            wait_for("readiness to be green", crowd.ready, 30, 0.1)
         judge(crowd, "R5, R6, C7: PostgreSQL backend killed, stopped, frozen, read-only", tell)
         nothing_accepted(crowd)
 
@@ -115,3 +120,23 @@ def test_the_disk_of_postgresql_is_full(driver: Driver, emulator: TimedEmulator,
             crowd.sees_taken(10)
             wait_for("readiness to be green", crowd.ready, 30, 0.1)
         judge(crowd, "R6: PostgreSQL's disk full", tell)
+
+
+@pytest.mark.chaos
+def test_a_frozen_postgresql_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own time limits are frozen with it, and its kernel answers keepalives: ours must end the wait."""
+    monkeypatch.setattr(postgresql, "SILENCE", 1.0)
+    with own_postgres() as server, ThreadPoolExecutor(1) as pool:
+        database = Database(server.database().replace("postgresql", "postgresql+psycopg"))
+        with database.read() as db:
+            db.execute(text("SELECT 1"))
+            with server.frozen():
+                asked = pool.submit(db.execute, text("SELECT 2"))
+                try:
+                    failure = asked.exception(30)
+                except TimeoutError:
+                    pytest.fail("it waits for ever")
+        assert isinstance(failure, OperationalError) and failure.connection_invalidated
+        with database.read() as db:
+            assert db.scalar(text("SELECT 3")) == 3, "the late answer is nobody's"
+        database.close()

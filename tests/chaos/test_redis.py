@@ -1,5 +1,6 @@
 """R1 to R4: Redis is killed, flushed, full of memory or of disk while customers write. Nobody notices but the latency."""
 
+import contextlib
 import signal
 import time
 from collections.abc import Callable
@@ -7,11 +8,13 @@ from collections.abc import Callable
 import pytest
 from redis import RedisError
 
+from bot.build import Product
 from tests.chaos.crowd import Crowd, crowded
 from tests.chaos.ledgers import Driver
 from tests.chaos.servers import OwnRedis, filled, own_redis, small_disk
 from tests.chaos.telegram import TimedEmulator
 from tests.running import wait_for
+from tests.talking import chat, text
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("redis")]
 
@@ -120,17 +123,19 @@ def test_redis_fails_again_and_again(driver: Driver, emulator: TimedEmulator, te
 @pytest.mark.parametrize("fsync", ["always", "everysec"])
 def test_the_disk_of_redis_is_full(fsync: str, driver: Driver, emulator: TimedEmulator, tell: Tell) -> None:
     """An operator's Redis that keeps an append-only file: it exits with `always`, and refuses to write with `everysec`."""
-    with small_disk(8) as disk, own_redis("--dir", str(disk), "--appendonly", "yes", "--appendfsync", fsync) as server:
-        with crowded("", driver, emulator, server.url) as crowd:
-            with crowd.writing():
-                with filled(disk), crowd.fault(fsync):
-                    wait_for("Redis to notice", lambda: _useless(server), 30, 0.05)
-                    goes_on(crowd)
-                if server.ended():
-                    server.close()
-                    server.start()
-                crowd.sees_taken(3)
-            judge(crowd, f"R4: Redis's disk full, appendfsync {fsync}", tell)
+    with contextlib.ExitStack() as stack:
+        disk = stack.enter_context(small_disk(8))
+        keeping = ("--dir", str(disk), "--appendonly", "yes", "--appendfsync", fsync)
+        server = stack.enter_context(own_redis(*keeping))
+        crowd = stack.enter_context(crowded("", driver, emulator, server.url))
+        with crowd.writing():
+            with filled(disk), crowd.fault(fsync):
+                wait_for("Redis to notice", lambda: _useless(server), 30, 0.05)
+                goes_on(crowd)
+            if server.ended():
+                server.start(*keeping)
+            crowd.sees_taken(3)
+        judge(crowd, f"R4: Redis's disk full, appendfsync {fsync}", tell)
 
 
 def _useless(server: OwnRedis) -> bool:
@@ -140,3 +145,13 @@ def _useless(server: OwnRedis) -> bool:
     except (RedisError, OSError):
         return True
     return False
+
+
+@pytest.mark.chaos
+def test_a_message_is_taken_without_redis(make_product: Callable[..., Product]) -> None:
+    product = make_product(TINGSU_REDIS_URL="redis://127.0.0.1:9/0")
+    try:
+        accepted = product.inbox.accept(chat(product), text("ann", "宽带断了"))
+    except (RedisError, OSError) as error:
+        pytest.fail(f"Redis is needed to take a message: {error!r}")
+    assert not accepted.duplicate
