@@ -23,12 +23,12 @@ from tests.chaos.world import World
 from tests.conftest import MEMORY
 from tests.running import wait_for
 
-LEASE = 8.0  # seconds
+LEASE = 16.0  # seconds; as in the product, longer than everything that a worker waits for while PostgreSQL is away
 SETTINGS: dict[str, Any] = {
     "TINGSU_TELEGRAM_MODE": "webhook",
     "TINGSU_LEASE_SECONDS": str(LEASE),
     "TINGSU_TURN_TIMEOUT": "6",
-    process.LEASES: "10",
+    process.LEASES: str(LEASE),
     process.SILENCE: "2",
 }
 CUSTOMERS, CONNECTIONS = 12, 6
@@ -137,12 +137,12 @@ class Crowd:
 
 
 @contextlib.contextmanager
-def crowded(database: str, driver: Driver, emulator: TimedEmulator, redis: str = "") -> Iterator[Crowd]:
+def crowded(database: str, driver: Driver, emulator: TimedEmulator, redis: str = "", **more: str) -> Iterator[Crowd]:
     """A world of two workers on this database; `redis` is its address, else one of the world's own."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tingsu-world-", dir=MEMORY)))
         redis = redis or stack.enter_context(own_redis()).url
-        world = World(folder, database or f"sqlite:///{folder}/tingsu.sqlite3", redis, emulator, **SETTINGS)
+        world = World(folder, database or f"sqlite:///{folder}/tingsu.sqlite3", redis, emulator, **(SETTINGS | more))
         stack.callback(world.close)
         world.start(workers=2, poller=False)
         yield Crowd(world, driver, emulator)

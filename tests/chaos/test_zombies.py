@@ -11,14 +11,16 @@ from structlog.testing import capture_logs
 from bot.build import Product
 from bot.dialogue import Question, Said, Script
 from bot.store.conversations import conversation
-from tests.chaos.crowd import LEASE, crowded
+from tests.chaos import process
+from tests.chaos.crowd import crowded
 from tests.chaos.ledgers import Driver, read_books
 from tests.chaos.telegram import TimedEmulator
 from tests.talking import Hands, chat, reply, text
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 
+LEASES = {"TINGSU_LEASE_SECONDS": "8", process.LEASES: "8"}
 SENDERS = 2  # threads of one worker
 
 
@@ -28,6 +30,7 @@ def lease_runs_out(product: Product) -> None:
         db.execute(update(conversation).values(lease_until=conversation.c.created_at))
 
 
+@pytest.mark.chaos
 def test_a_worker_that_slept_past_its_lease_commits_nothing(product: Product, script: Script) -> None:
     asleep, awake = Hands(product), Hands(product)
 
@@ -48,16 +51,17 @@ def test_a_worker_that_slept_past_its_lease_commits_nothing(product: Product, sc
     assert len(script.asked) == 2 and len(stale) == 1, "the sleeper's commit was tried, rejected and told"
 
 
+@pytest.mark.chaos_long
 def test_workers_that_are_stopped_and_continued(
     driver: Driver, emulator: TimedEmulator, tell: Callable[[str], None]
 ) -> None:
     """SIGSTOP, for longer than any lease, and SIGCONT. One that finds itself overdue ends and is started again."""
-    with crowded("", driver, emulator) as crowd:
+    with crowded("", driver, emulator, **LEASES) as crowd:
         with crowd.writing():
             sleepers = [crowd.world._children["worker-0"]]
             sleepers[0].signal(signal.SIGSTOP)
             with crowd.fault("worker asleep"):
-                time.sleep(LEASE + 4)  # the sender's lease is 10 s here
+                time.sleep(10)
                 crowd.sees_taken(3)
             sleepers[0].signal(signal.SIGCONT)
             crowd.sees_taken(10)
