@@ -1,22 +1,36 @@
 """Customers who keep writing while a server fails, and what their posts met: nothing of ours may be restarted for it."""
 
 import contextlib
+import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import httpx
 
+from tests.chaos import process
 from tests.chaos.checker import check
 from tests.chaos.ledgers import Driver, Post
 from tests.chaos.posts import Event, Person, TelegramPerson
+from tests.chaos.servers import own_redis
 from tests.chaos.storm import Connections, words
 from tests.chaos.telegram import TimedEmulator
 from tests.chaos.world import World
+from tests.conftest import MEMORY
 from tests.running import wait_for
 
+LEASE = 16.0  # seconds; as in the product, longer than everything that a worker waits for while PostgreSQL is away
+SETTINGS: dict[str, Any] = {
+    "TINGSU_TELEGRAM_MODE": "webhook",
+    "TINGSU_LEASE_SECONDS": str(LEASE),
+    "TINGSU_TURN_TIMEOUT": "6",
+    process.LEASES: str(LEASE),
+    process.SILENCE: "2",
+}
 CUSTOMERS, CONNECTIONS = 12, 6
 PACE = 0.05  # seconds between two new messages of the whole crowd
 REST = 60.0  # seconds without any progress after the fault
@@ -120,3 +134,15 @@ class Crowd:
             f"{len(self.driver.posts)} posts, lost 0, refused with 503 {answers.statuses[503]}, no answer"
             f" {answers.unanswered}, accepted during {taken} ({seconds:.1f} s), recovery {self.recovery():.1f} s"
         )
+
+
+@contextlib.contextmanager
+def crowded(database: str, driver: Driver, emulator: TimedEmulator, redis: str = "", **more: str) -> Iterator[Crowd]:
+    """A world of two workers on this database; `redis` is its address, else one of the world's own."""
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tingsu-world-", dir=MEMORY)))
+        redis = redis or stack.enter_context(own_redis()).url
+        world = World(folder, database or f"sqlite:///{folder}/tingsu.sqlite3", redis, emulator, **(SETTINGS | more))
+        stack.callback(world.close)
+        world.start(workers=2, poller=False)
+        yield Crowd(world, driver, emulator)

@@ -6,49 +6,28 @@ Each test has a cluster of its own. What is waited for is an event (a refusal, a
 import os
 import random
 import signal
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
-from tests.chaos import process
-from tests.chaos.crowd import Crowd
+from bot.store import postgresql
+from bot.store.database import Database
+from tests.chaos.crowd import LEASE, Crowd, crowded
 from tests.chaos.ledgers import Driver
-from tests.chaos.servers import OwnPostgres, filled, own_postgres, own_redis, small_disk
+from tests.chaos.servers import OwnPostgres, filled, own_postgres, small_disk
 from tests.chaos.telegram import TimedEmulator
-from tests.chaos.world import World
-from tests.conftest import MEMORY
 from tests.running import wait_for
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(300), pytest.mark.xdist_group("databases")]
 
-LEASE = 8.0  # seconds
-SETTINGS: dict[str, Any] = {
-    "TINGSU_TELEGRAM_MODE": "webhook",
-    "TINGSU_LEASE_SECONDS": str(LEASE),
-    "TINGSU_TURN_TIMEOUT": "6",
-    "TINGSU_CHAOS_LEASES": "10",
-    process.SILENCE: "2",
-}
 REFUSALS = 3  # posts that are answered 503 before a fault ends
 
 Tell = Callable[[str], None]
-
-
-@contextmanager
-def crowded(server: OwnPostgres, driver: Driver, emulator: TimedEmulator, address: str = "") -> Iterator[Crowd]:
-    """A world of two workers on this server, with a Redis of its own."""
-    with own_redis() as redis, tempfile.TemporaryDirectory(prefix="tingsu-world-", dir=MEMORY) as folder:
-        world = World(Path(folder), address or server.database(), redis.url, emulator, **SETTINGS)
-        try:
-            world.start(workers=2, poller=False)
-            yield Crowd(world, driver, emulator)
-        finally:
-            world.close()
 
 
 def judge(crowd: Crowd, name: str, tell: Tell) -> None:
@@ -103,12 +82,12 @@ FAULTS = {"backend killed": backend_killed, "stopped": stopped, "frozen": frozen
 
 @pytest.mark.chaos
 def test_postgresql_fails_in_every_way(driver: Driver, emulator: TimedEmulator, tell: Tell) -> None:
-    with own_postgres() as server, crowded(server, driver, emulator) as crowd:
+    with own_postgres() as server, crowded(server.database(), driver, emulator) as crowd:
         with crowd.writing():
             for fail in FAULTS.values():
                 fail(crowd, server)
                 crowd.sees_taken(3)
-            assert crowd.ready()
+            wait_for("readiness to be green", crowd.ready, 30, 0.1)
         judge(crowd, "R5, R6, C7: PostgreSQL backend killed, stopped, frozen, read-only", tell)
         nothing_accepted(crowd)
 
@@ -116,7 +95,7 @@ def test_postgresql_fails_in_every_way(driver: Driver, emulator: TimedEmulator, 
 @pytest.mark.chaos_long
 @pytest.mark.timeout(1200)
 def test_postgresql_fails_again_and_again(driver: Driver, emulator: TimedEmulator, tell: Tell) -> None:
-    with own_postgres() as server, crowded(server, driver, emulator) as crowd:
+    with own_postgres() as server, crowded(server.database(), driver, emulator) as crowd:
         with crowd.writing():
             for _ in range(5):
                 for fail in FAULTS.values():
@@ -133,7 +112,7 @@ def test_the_disk_of_postgresql_is_full(driver: Driver, emulator: TimedEmulator,
     with (
         small_disk(32) as disk,
         own_postgres() as server,
-        crowded(server, driver, emulator, server.database(disk)) as crowd,
+        crowded(server.database(disk), driver, emulator) as crowd,
     ):
         with crowd.writing():
             with filled(disk), crowd.fault("disk full"):
@@ -142,3 +121,21 @@ def test_the_disk_of_postgresql_is_full(driver: Driver, emulator: TimedEmulator,
             crowd.sees_taken(10)
             wait_for("readiness to be green", crowd.ready, 30, 0.1)
         judge(crowd, "R6: PostgreSQL's disk full", tell)
+
+
+@pytest.mark.chaos
+def test_a_frozen_postgresql_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own time limits are frozen with it, and its kernel answers keepalives: ours must end the wait."""
+    monkeypatch.setattr(postgresql, "SILENCE", 1.0)
+    with own_postgres() as server, ThreadPoolExecutor(1) as pool:
+        database = Database(server.database().replace("postgresql", "postgresql+psycopg"))
+        failure: BaseException | None = None
+        with suppress(OperationalError), database.read() as db:
+            db.execute(text("SELECT 1"))
+            with server.frozen(), suppress(TimeoutError):
+                failure = pool.submit(db.execute, text("SELECT 2")).exception(10)
+        assert isinstance(failure, OperationalError), "it waits for ever"
+        assert failure.connection_invalidated
+        with database.read() as db:
+            assert db.scalar(text("SELECT 3")) == 3, "the late answer is nobody's"
+        database.close()

@@ -11,13 +11,14 @@ import os
 
 import pytest
 
-from tests.chaos.mutants import crash, letters, load, ownership, peers
+from tests.chaos.mutants import crash, infra, letters, load, ownership, peers
 from tests.chaos.mutants.mutant import Mutant
 
 VARIABLE = "TINGSU_CHAOS_MUTANT"
 
 MUTANTS: dict[str, Mutant] = {
     **crash.MUTANTS,
+    **infra.MUTANTS,
     **letters.MUTANTS,
     **load.MUTANTS,
     **ownership.MUTANTS,
