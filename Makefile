@@ -49,7 +49,7 @@ test-fast: ## only the tests that need no database, server, Rasa or browser: sec
 .PHONY: chaos
 chaos: ## the guarantees under fire, short (docs/guarantees.md)
 	@$(SETUP) --dev
-	$(PY) -m pytest -n 2 --dist loadgroup -m chaos
+	$(PY) -m pytest -n 2 --dist loadgroup -m "chaos and not chaos_long"
 
 .PHONY: chaos-long
 chaos-long: ## the same with full counts: about an hour, one thing at a time

@@ -112,7 +112,7 @@ def batch(broken: int | None = None, repeated: int | None = None) -> list[dict[s
     """Fifty updates of one chat; one of them cannot be read, or is there a second time instead of a new one."""
     updates = [telegram_update(n, message=message(n, text=f"message {n}")) for n in range(1, 51)]
     if broken is not None:
-        updates[broken - 1] = telegram_update(broken, message=message(broken, text=5))
+        updates[broken - 1] = telegram_update(broken, message=7)
     if repeated is not None:
         updates[repeated - 1] = updates[repeated - 2]
     return updates
