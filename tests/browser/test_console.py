@@ -177,7 +177,9 @@ def test_everything_by_keyboard(log_in: Callable[..., Page], hands: Hands) -> No
     expect(page.locator("#waiting-list a.cover")).to_be_focused()
     page.keyboard.press("c")
     expect(page.locator("#banner")).to_contain_text("已接入")
+    page.wait_for_load_state("load")  # by then the page's script hears keys
     page.keyboard.press("r")
+    expect(page.locator("#text")).to_be_focused()
     page.keyboard.type("cjk 收到")  # letters are text in the box, not commands
     page.keyboard.press("Control+Enter")
     expect(page.locator("#transcript .agent")).to_contain_text("cjk 收到")
