@@ -29,7 +29,7 @@ def test_there_are_sixty_talks() -> None:
 
 def test_a_receipt_takes_few_turns(capsys: pytest.CaptureFixture[str]) -> None:
     """After all talks: the distribution of customer turns from the first word to the receipt."""
-    if len(TURNS) < 40:
+    if len(TURNS) < 40:  # somebody runs one talk only; in a whole run, CI's, all of them have gone before
         pytest.skip("needs the talks above in the same run")
     counts = Counter(TURNS.values())
     with capsys.disabled():
